@@ -1,0 +1,1 @@
+libkb_la_SOURCES += src/attr/attr.h

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files that appear whole or not at all, and bounded reading.
+ */
+#ifndef KEYBRIDGE_FILE_H
+#define KEYBRIDGE_FILE_H
+
+#include <sys/types.h>
+
+#include <keybridge/bytes.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Appends the whole file to `out`, whose `max` bounds it. KB_ERR_NOT_FOUND,
+ * KB_ERR_SYSTEM, KB_ERR_INPUT when it is larger than the bound. */
+KB_MUST_CHECK enum kb_status kb_file_read(struct kb_buffer *out, const char *path,
+                                          struct kb_error *err);
+
+/* Writes all bytes to a descriptor. */
+KB_MUST_CHECK enum kb_status kb_fd_write(int fd, struct kb_bytes bytes, const char *name,
+                                         struct kb_error *err);
+
+/*
+ * A file that is written beside its final name and takes it only on commit
+ * (temporary file in the same folder, fsync, rename); a file of that name that
+ * is there stays untouched until then.
+ */
+struct kb_outfile;
+
+/* *out is the caller's, for kb_outfile_commit or kb_outfile_abort. `mode`: the
+ * permission bits, 0600 for what is private. */
+KB_MUST_CHECK enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t mode,
+                                             struct kb_error *err);
+KB_MUST_CHECK enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
+                                              struct kb_error *err);
+
+/* Publishes and frees; on failure nothing is published and it is freed too. */
+KB_MUST_CHECK enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err);
+
+/* Removes the temporary file and frees; NULL is ignored. */
+void kb_outfile_abort(struct kb_outfile *file);
+
+/* A whole file in one call: open, write, commit. */
+KB_MUST_CHECK enum kb_status kb_file_write(const char *path, mode_t mode, struct kb_bytes bytes,
+                                           struct kb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

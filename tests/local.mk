@@ -1,0 +1,26 @@
+# Every test program is a CUnit program of one suite; see tests/lib/kbtest.h.
+AM_TESTS_ENVIRONMENT = \
+	srcdir='$(srcdir)' builddir='$(builddir)'; export srcdir builddir; \
+	KEYBRIDGE_TOKEN_HELPER='$(abs_builddir)/keybridge-token'; export KEYBRIDGE_TOKEN_HELPER; \
+	KEYBRIDGE='$(abs_builddir)/keybridge'; export KEYBRIDGE;
+
+if HAVE_TEST_LIBS
+check_LTLIBRARIES = libkbtest.la
+libkbtest_la_SOURCES = tests/lib/kbtest.c tests/lib/kbtest.h
+libkbtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
+libkbtest_la_LIBADD = libkb.la $(CUNIT_LIBS)
+
+TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
+TEST_LIBS = libkbtest.la libkb.la $(CUNIT_LIBS)
+
+include tests/unit/local.mk
+include tests/token/local.mk
+include tests/vectors/local.mk
+include tests/fuzz/local.mk
+include tests/bench/local.mk
+
+TESTS += $(check_PROGRAMS)
+else
+check-local:
+	@echo 'make check needs CUnit and jansson (libcunit1-dev libjansson-dev); run configure again' >&2; exit 1
+endif
