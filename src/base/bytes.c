@@ -77,15 +77,17 @@ uint8_t *kb_buffer_extend(struct kb_buffer *buffer, size_t size)
 {
     uint8_t *start;
 
-    if (buffer->failed || size > SIZE_MAX - buffer->size ||
-        ((buffer->size + size > buffer->capacity || !buffer->data) &&
-         !grow(buffer, buffer->size + size))) {
-        buffer->failed = true;
-        return NULL;
-    }
+    if (buffer->failed || size > SIZE_MAX - buffer->size)
+        goto fail;
+    if ((size > buffer->capacity - buffer->size || !buffer->data) &&
+        !grow(buffer, buffer->size + size))
+        goto fail;
     start = buffer->data + buffer->size;
     buffer->size += size;
     return start;
+fail:
+    buffer->failed = true;
+    return NULL;
 }
 
 void kb_buffer_put(struct kb_buffer *buffer, const void *data, size_t size)
@@ -106,7 +108,7 @@ void kb_buffer_put_text(struct kb_buffer *buffer, const char *text)
     kb_buffer_put_bytes(buffer, kb_bytes_text(text));
 }
 
-static void put_number(struct kb_buffer *buffer, uint64_t value, size_t width)
+static inline void put_number(struct kb_buffer *buffer, uint64_t value, size_t width)
 {
     uint8_t *room = kb_buffer_extend(buffer, width);
 

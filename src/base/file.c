@@ -76,7 +76,8 @@ static enum kb_status outfile_opened(struct kb_outfile **out, struct kb_outfile 
         int number = errno;
 
         outfile_free(file);
-        return kb_error_errno(err, KB_ERR_SYSTEM, number, "%s cannot be written", path);
+        return kb_error_errno(err, number == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, number,
+                              "%s cannot be written", path);
     }
     *out = file;
     return KB_OK;
