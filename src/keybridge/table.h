@@ -28,7 +28,8 @@ struct kb_table_schema {
 };
 
 /* Name and type out of "Order ID:S"; without ":T" the type is S. A colon in
- * the name is part of it unless one of :S :N :B ends the text. KB_ERR_USAGE. */
+ * the name is part of it, but another single capital behind one at the end is
+ * refused as a slip. KB_ERR_USAGE. */
 KB_MUST_CHECK enum kb_status kb_table_key_parse(struct kb_table_key *out, const char *text,
                                                 struct kb_error *err);
 

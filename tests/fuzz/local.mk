@@ -24,6 +24,15 @@ fuzz_canonical_SOURCES = tests/fuzz/fuzz_canonical.c
 fuzz_canonical_LDFLAGS = -fsanitize=fuzzer
 fuzz_canonical_LDADD = libkb.la
 
+check_PROGRAMS += replay_csv
+replay_csv_SOURCES = tests/fuzz/fuzz_csv.c tests/fuzz/replay.c
+replay_csv_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"csv"'
+replay_csv_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_csv
+fuzz_csv_SOURCES = tests/fuzz/fuzz_csv.c
+fuzz_csv_LDFLAGS = -fsanitize=fuzzer
+fuzz_csv_LDADD = libkb.la
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

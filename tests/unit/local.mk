@@ -3,6 +3,21 @@ test_base_SOURCES = tests/unit/test_base.c
 test_base_CPPFLAGS = $(TEST_CPPFLAGS)
 test_base_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_csv
+test_csv_SOURCES = tests/unit/test_csv.c
+test_csv_CPPFLAGS = $(TEST_CPPFLAGS)
+test_csv_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_table
+test_table_SOURCES = tests/unit/test_table.c tests/lib/tabletest.h
+test_table_CPPFLAGS = $(TEST_CPPFLAGS)
+test_table_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_table_faults
+test_table_faults_SOURCES = tests/unit/test_table_faults.c tests/lib/tabletest.h
+test_table_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+test_table_faults_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += test_attr test_attr_number test_attr_canonical test_attr_deserialize
 test_attr_SOURCES = tests/unit/test_attr.c
 test_attr_CPPFLAGS = $(TEST_CPPFLAGS)
