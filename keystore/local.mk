@@ -1,0 +1,35 @@
+# The client, as part of the library.
+libkb_la_SOURCES += \
+	keystore/frame.c \
+	keystore/keys.c \
+	keystore/keystore.c \
+	keystore/names.c \
+	keystore/pool.c keystore/pool.h \
+	keystore/process.c \
+	keystore/protocol.c keystore/protocol.h \
+	keystore/work.c
+
+# The helper: the only program that links p11-kit and maps a PKCS#11 module.
+pkglibexec_PROGRAMS += keybridge-token
+keybridge_token_SOURCES = \
+	keystore/ckr.c keystore/ckr.h \
+	keystore/create.c \
+	keystore/crypt.c \
+	keystore/datakey.c \
+	keystore/extract.c \
+	keystore/frame.c \
+	keystore/helper.h \
+	keystore/info.c \
+	keystore/kept.c \
+	keystore/key.c \
+	keystore/mechanism.c keystore/mechanism.h \
+	keystore/module.c \
+	keystore/names.c \
+	keystore/probe.c \
+	keystore/protocol.c \
+	keystore/session.c \
+	keystore/template.c keystore/template.h \
+	keystore/token.c \
+	keystore/uri.c
+keybridge_token_CFLAGS = $(AM_CFLAGS) $(P11KIT_CFLAGS)
+keybridge_token_LDADD = libkb_base.la $(P11KIT_LIBS)

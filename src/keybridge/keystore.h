@@ -146,7 +146,7 @@ KB_MUST_CHECK enum kb_status kb_keystore_init_token(const struct kb_keystore_opt
 
 /* Starts the first helper, finds exactly one token and logs in. *out is the
  * caller's, for kb_keystore_close. KB_ERR_TOKEN, KB_ERR_PIN (tried once, never
- * again), KB_ERR_NOT_FOUND, KB_ERR_AMBIGUOUS, KB_ERR_USAGE for a URI with
+ * again), KB_ERR_AMBIGUOUS, KB_ERR_USAGE for a URI with
  * anything unrecognised in it. Strings in options are copied. */
 KB_MUST_CHECK enum kb_status kb_keystore_open(struct kb_keystore **out,
                                               const struct kb_keystore_options *options,

@@ -33,6 +33,16 @@ fuzz_csv_SOURCES = tests/fuzz/fuzz_csv.c
 fuzz_csv_LDFLAGS = -fsanitize=fuzzer
 fuzz_csv_LDADD = libkb.la
 
+check_PROGRAMS += replay_protocol
+replay_protocol_SOURCES = tests/fuzz/fuzz_protocol.c tests/fuzz/replay.c
+replay_protocol_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"protocol"'
+replay_protocol_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_protocol
+fuzz_protocol_SOURCES = tests/fuzz/fuzz_protocol.c
+fuzz_protocol_LDFLAGS = -fsanitize=fuzzer
+fuzz_protocol_LDADD = libkb.la
+
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes, wraps and unwraps data keys, a batch at a time. A data key is an
+ * object of the session; a released one lives only until its value was read.
+ */
+#include "keystore/helper.h"
+
+#include <string.h>
+
+struct work {
+    struct helper *helper;
+    const struct found_key *key; /* the wrapping key */
+    const char *name;
+    CK_MECHANISM wrap;
+    const char *wrap_name;
+    bool release;
+    bool well;                  /* the token answered a test after a doubtful failure */
+    bool checked;               /* a kept key was seen to be sensitive and not extractable */
+    struct template unwrapped;  /* of keys that come out of C_UnwrapKey */
+    CK_ULONG length;            /* its last row, CKA_VALUE_LEN */
+    uint32_t kept[KB_TOKEN_BATCH_MAX]; /* numbers made by this call */
+    uint32_t kept_count;
+};
+
+static enum kb_status begin(struct work *work, struct helper *helper,
+                            const struct kb_request *request, struct kb_error *err)
+{
+    enum kb_status status;
+
+    work->kept_count = 0;
+    status = key_find_for(helper, request->name, KB_KEY_WRAP, &work->key, err);
+    if (status != KB_OK)
+        return status;
+    if (request->release && work->key->info.release_never) {
+        kb_error_set(err, KB_ERR_DENIED, "data keys under '%.80s' never leave the token",
+                     request->name);
+        kb_error_hint(err, "the key was made with --release never");
+        return KB_ERR_DENIED;
+    }
+    work->helper = helper;
+    work->name = request->name;
+    work->release = request->release;
+    work->wrap = mechanism_make(helper->vendor, MECHANISM_KEY_WRAP, NULL);
+    work->wrap_name = mechanism_row(helper->vendor, MECHANISM_KEY_WRAP)->name;
+    work->well = work->checked = false;
+    template_session_key(&work->unwrapped, CKK_AES, !request->release, request->release,
+                         MAY_ENCRYPT | MAY_DECRYPT);
+    template_bytes(&work->unwrapped, CKA_VALUE_LEN, &work->length, sizeof work->length);
+    return KB_OK;
+}
+
+static enum kb_status fail(struct work *work, struct kb_error *err, CK_RV rv, const char *call)
+{
+    return helper_error(work->helper, err, rv, "%s with %s and key '%.64s'", call,
+                        work->wrap_name, work->name);
+}
+
+static void destroy(struct work *work, CK_OBJECT_HANDLE object)
+{
+    (void)work->helper->f->C_DestroyObject(work->helper->session, object);
+}
+
+static CK_RV read_value(struct work *work, CK_OBJECT_HANDLE object, uint8_t *out, CK_ULONG *size)
+{
+    CK_ATTRIBUTE value = {CKA_VALUE, out, *size};
+    CK_RV rv = work->helper->f->C_GetAttributeValue(work->helper->session, object, &value, 1);
+
+    *size = value.ulValueLen;
+    return rv;
+}
+
+static enum kb_status wrap(struct work *work, CK_OBJECT_HANDLE object, struct kb_data_key *out,
+                           struct kb_error *err)
+{
+    CK_ULONG size = sizeof out->wrapped;
+    CK_RV rv = work->helper->f->C_WrapKey(work->helper->session, &work->wrap, work->key->working,
+                                          object, out->wrapped, &size);
+
+    if (rv != CKR_OK)
+        return fail(work, err, rv, "C_WrapKey");
+    if (size != out->size + 8U)
+        return kb_error_set(err, KB_ERR_TOKEN, "the token wrapped %u bytes into %lu", out->size,
+                            size);
+    out->wrapped_size = (uint16_t)size;
+    return KB_OK;
+}
+
+/* --- unwrapping ------------------------------------------------------------------ */
+
+/* Tokens take, want or refuse the length of the key in the template. */
+static CK_RV unwrap_bytes(struct work *work, struct kb_bytes wrapped, CK_OBJECT_HANDLE *object)
+{
+    struct helper *helper = work->helper;
+    CK_RV rv = CKR_OK;
+
+    work->length = wrapped.size - 8;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        CK_ULONG rows = work->unwrapped.count - (helper->unwrap_with_length ? 0 : 1);
+
+        rv = helper->f->C_UnwrapKey(helper->session, &work->wrap, work->key->working,
+                                    (CK_BYTE *)(uintptr_t)wrapped.data, wrapped.size,
+                                    work->unwrapped.rows, rows, object);
+        if (ckr_find(rv)->kind != CKR_CLASS_TEMPLATE)
+            break;
+        helper->unwrap_with_length = !helper->unwrap_with_length;
+    }
+    return rv;
+}
+
+/* After a failure that says nothing: does the token still do its work? */
+static bool token_is_well(struct work *work)
+{
+    struct helper *helper = work->helper;
+    static const uint8_t value[16] = {0};
+    uint8_t wrapped[64];
+    CK_ULONG size = sizeof wrapped;
+    CK_SESSION_INFO session;
+    struct template test;
+    CK_OBJECT_HANDLE object;
+    CK_RV rv = helper->f->C_GetSessionInfo(helper->session, &session);
+
+    if (work->well || rv != CKR_OK)
+        return work->well;
+    template_session_key(&test, CKK_AES, false, true, MAY_ENCRYPT | MAY_DECRYPT);
+    template_bytes(&test, CKA_VALUE, value, sizeof value);
+    if (helper->f->C_CreateObject(helper->session, test.rows, test.count, &object) != CKR_OK)
+        return false;
+    rv = helper->f->C_WrapKey(helper->session, &work->wrap, work->key->working, object, wrapped,
+                              &size);
+    destroy(work, object);
+    work->well = rv == CKR_OK || rv == CKR_KEY_FUNCTION_NOT_PERMITTED;
+    return work->well;
+}
+
+/* One wrapped key into an object. KB_ERR_AUTH concerns this one only, other
+ * errors the call; whatever is wrong with the bytes, it looks the same. */
+static enum kb_status unwrap(struct work *work, struct kb_bytes wrapped, CK_OBJECT_HANDLE *object,
+                             struct kb_error *err)
+{
+    enum ckr_class kind;
+    CK_RV rv;
+
+    if (wrapped.size != 24 && wrapped.size != 32 && wrapped.size != 40)
+        return KB_ERR_AUTH;
+    rv = unwrap_bytes(work, wrapped, object);
+    if (rv == CKR_OK)
+        return KB_OK;
+    kind = ckr_find(rv)->kind;
+    if (kind == CKR_CLASS_BYTES || (kind == CKR_CLASS_DOUBT && token_is_well(work)))
+        return KB_ERR_AUTH;
+    return fail(work, err, rv, "C_UnwrapKey");
+}
+
+/* --- keeping --------------------------------------------------------------------- */
+
+/* Takes over the object, destroying it when that fails. */
+static enum kb_status keep(struct work *work, CK_OBJECT_HANDLE object, struct kb_data_key *out,
+                           struct kb_error *err)
+{
+    struct helper *helper = work->helper;
+    enum kb_status status = KB_OK;
+
+    if (!work->checked) {
+        work->checked = key_flag_read(helper, object, CKA_SENSITIVE) == KB_ANSWER_YES &&
+                        key_flag_read(helper, object, CKA_EXTRACTABLE) == KB_ANSWER_NO;
+        if (!work->checked)
+            status = kb_error_set(err, KB_ERR_UNSUPPORTED,
+                                  "the token does not keep data keys from leaving");
+    }
+    if (status == KB_OK)
+        status = kept_add(helper, object, &out->handle, err);
+    if (status != KB_OK)
+        destroy(work, object);
+    else
+        work->kept[work->kept_count++] = out->handle;
+    return status;
+}
+
+/* A call that fails leaves no keys behind. */
+static void undo(struct work *work)
+{
+    while (work->kept_count > 0)
+        kept_forget(work->helper, work->kept[--work->kept_count]);
+}
+
+/* --- making ---------------------------------------------------------------------- */
+
+enum { RANDOM_MAX = KB_TOKEN_BATCH_MAX * KB_TOKEN_DATA_KEY_MAX };
+
+static CK_RV generate(struct work *work, bool sensitive, uint16_t size, CK_OBJECT_HANDLE *object)
+{
+    CK_MECHANISM mechanism = mechanism_make(work->helper->vendor, MECHANISM_AES_KEY_GEN, NULL);
+    struct template wanted;
+
+    template_session_key(&wanted, CKK_AES, sensitive, true, MAY_ENCRYPT | MAY_DECRYPT);
+    template_number(&wanted, CKA_VALUE_LEN, size);
+    return work->helper->f->C_GenerateKey(work->helper->session, &mechanism, wanted.rows,
+                                          wanted.count, object);
+}
+
+/* The token's random bytes as an object: cheaper than to generate a key and to
+ * read it, where the token has it. */
+static CK_RV create(struct work *work, const uint8_t *value, uint16_t size,
+                    CK_OBJECT_HANDLE *object)
+{
+    struct template wanted;
+
+    template_session_key(&wanted, CKK_AES, false, true, MAY_ENCRYPT | MAY_DECRYPT);
+    template_bytes(&wanted, CKA_VALUE, value, size);
+    return work->helper->f->C_CreateObject(work->helper->session, wanted.rows, wanted.count,
+                                           object);
+}
+
+static enum kb_status make_released(struct work *work, struct kb_data_key *out, uint8_t *plain,
+                                    struct kb_error *err)
+{
+    struct helper *helper = work->helper;
+    CK_OBJECT_HANDLE object;
+    CK_ULONG size = out->size;
+    enum kb_status status;
+    CK_RV rv = CKR_OK;
+
+    if (!helper->make_by_generating) {
+        rv = create(work, plain, out->size, &object);
+        helper->make_by_generating = rv != CKR_OK && ckr_find(rv)->kind != CKR_CLASS_LOST;
+    }
+    if (helper->make_by_generating) {
+        rv = generate(work, false, out->size, &object);
+        if (rv == CKR_OK)
+            rv = read_value(work, object, plain, &size);
+    }
+    if (rv != CKR_OK)
+        return helper_error(helper, err, rv, "making a data key");
+    status = wrap(work, object, out, err);
+    destroy(work, object);
+    return status;
+}
+
+/* A copy that cannot be wrapped again; where the token does not allow that,
+ * what was just wrapped is unwrapped as such. */
+static enum kb_status seal(struct work *work, CK_OBJECT_HANDLE object,
+                           const struct kb_data_key *out, CK_OBJECT_HANDLE *sealed,
+                           struct kb_error *err)
+{
+    struct helper *helper = work->helper;
+    struct template wanted = {.count = 0};
+
+    template_flag(&wanted, CKA_EXTRACTABLE, false);
+    if (!helper->copy_refused) {
+        CK_RV rv = helper->f->C_CopyObject(helper->session, object, wanted.rows, wanted.count,
+                                           sealed);
+
+        if (rv == CKR_OK)
+            return KB_OK;
+        helper->copy_refused = ckr_find(rv)->kind != CKR_CLASS_LOST;
+    }
+    return unwrap(work, (struct kb_bytes){out->wrapped, out->wrapped_size}, sealed, err);
+}
+
+static enum kb_status make_kept(struct work *work, struct kb_data_key *out, struct kb_error *err)
+{
+    CK_OBJECT_HANDLE object, sealed;
+    enum kb_status status;
+    CK_RV rv = generate(work, true, out->size, &object);
+
+    if (rv != CKR_OK)
+        return helper_error(work->helper, err, rv, "making a data key");
+    status = wrap(work, object, out, err);
+    if (status == KB_OK)
+        status = seal(work, object, out, &sealed, err);
+    destroy(work, object);
+    if (status == KB_ERR_AUTH)
+        status = kb_error_set(err, KB_ERR_TOKEN, "the token cannot unwrap what it wrapped");
+    return status == KB_OK ? keep(work, sealed, out, err) : status;
+}
+
+enum kb_status data_keys_make(struct helper *helper, const struct kb_request *request,
+                              struct kb_buffer *answer, struct kb_error *err)
+{
+    uint8_t random[RANDOM_MAX];
+    size_t size = request->key_size;
+    struct work work;
+    enum kb_status status = begin(&work, helper, request, err);
+    CK_RV rv = CKR_OK;
+
+    if (status != KB_OK)
+        return status;
+    if (size != 16 && size != 24 && size != 32)
+        return kb_error_set(err, KB_ERR_USAGE, "a data key has 16, 24 or 32 bytes");
+    if (request->release && !helper->make_by_generating)
+        rv = helper->f->C_GenerateRandom(helper->session, random, request->count * size);
+    if (rv != CKR_OK)
+        return helper_error(helper, err, rv, "C_GenerateRandom");
+    for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
+        uint8_t *plain = request->release ? random + i * size : NULL;
+        struct kb_data_key made;
+
+        made.status = KB_OK;
+        made.handle = 0;
+        made.size = (uint16_t)size;
+        status = plain ? make_released(&work, &made, plain, err) : make_kept(&work, &made, err);
+        if (status == KB_OK)
+            kb_data_key_put(answer, &made, plain);
+    }
+    kb_wipe(random, sizeof random);
+    if (status != KB_OK)
+        undo(&work);
+    return status;
+}
+
+/* --- unwrapping a batch -------------------------------------------------------------- */
+
+static enum kb_status unwrap_item(struct work *work, struct kb_bytes wrapped,
+                                  struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
+{
+    CK_OBJECT_HANDLE object;
+    CK_ULONG size = KB_TOKEN_DATA_KEY_MAX;
+    enum kb_status status = unwrap(work, wrapped, &object, err);
+    CK_RV rv;
+
+    if (status != KB_OK)
+        return status;
+    out->size = (uint16_t)(wrapped.size - 8);
+    if (!work->release)
+        return keep(work, object, out, err);
+    rv = read_value(work, object, plain, &size);
+    destroy(work, object);
+    if (rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && size != out->size))
+        return KB_ERR_AUTH;
+    return rv == CKR_OK ? KB_OK : fail(work, err, rv, "reading a key after C_UnwrapKey");
+}
+
+enum kb_status data_keys_unwrap(struct helper *helper, const struct kb_request *request,
+                                struct kb_buffer *answer, struct kb_error *err)
+{
+    uint8_t plain[KB_TOKEN_DATA_KEY_MAX];
+    struct work work;
+    enum kb_status status = begin(&work, helper, request, err);
+
+    for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
+        struct kb_data_key key;
+
+        key.handle = 0;
+        key.wrapped_size = 0; /* the client has it */
+        key.status = unwrap_item(&work, request->items[i].bytes, &key, plain, err);
+        if (key.status != KB_OK && key.status != KB_ERR_AUTH)
+            status = key.status;
+        else
+            kb_data_key_put(answer, &key, request->release ? plain : NULL);
+    }
+    kb_wipe(plain, sizeof plain);
+    if (status != KB_OK)
+        undo(&work);
+    return status;
+}

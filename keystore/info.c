@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a key is: as the token tells it, and as we recorded it in its CKA_ID.
+ */
+#include "keystore/helper.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ID_FORMAT = 1, ID_RELEASE_NEVER = 1, ID_ROOM = 64 };
+
+void key_id_make(uint8_t id[KEY_ID_SIZE], const struct kb_key_spec *spec,
+                 enum kb_key_origin origin, const uint8_t random[8])
+{
+    const uint8_t head[7] = {'K',
+                             'B',
+                             ID_FORMAT,
+                             (uint8_t)spec->use,
+                             (uint8_t)spec->type,
+                             (uint8_t)origin,
+                             spec->release_never ? ID_RELEASE_NEVER : 0};
+
+    memcpy(id, head, sizeof head);
+    memcpy(id + sizeof head, random, 8);
+}
+
+/* The value of an attribute, at most *size bytes of it. */
+static CK_RV read_attribute(struct helper *helper, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                            void *out, CK_ULONG *size)
+{
+    CK_ATTRIBUTE row = {type, out, *size};
+    CK_RV rv = helper->f->C_GetAttributeValue(helper->session, object, &row, 1);
+
+    *size = rv == CKR_OK && row.ulValueLen != CK_UNAVAILABLE_INFORMATION ? row.ulValueLen : 0;
+    return rv;
+}
+
+enum kb_answer key_flag_read(struct helper *helper, CK_OBJECT_HANDLE object,
+                             CK_ATTRIBUTE_TYPE type)
+{
+    CK_BBOOL value = CK_FALSE;
+    CK_ULONG size = sizeof value;
+
+    if (read_attribute(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
+        return KB_ANSWER_UNKNOWN;
+    return value ? KB_ANSWER_YES : KB_ANSWER_NO;
+}
+
+static CK_ULONG read_number(struct helper *helper, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                            CK_ULONG otherwise)
+{
+    CK_ULONG value = 0, size = sizeof value;
+
+    if (read_attribute(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
+        return otherwise;
+    return value;
+}
+
+/* --- flags --------------------------------------------------------------------- */
+
+#define FLAGS(X)                                                                                   \
+    X(CKA_TOKEN, on_token) X(CKA_PRIVATE, is_private) X(CKA_SENSITIVE, sensitive)                  \
+    X(CKA_ALWAYS_SENSITIVE, always_sensitive) X(CKA_EXTRACTABLE, extractable)                      \
+    X(CKA_NEVER_EXTRACTABLE, never_extractable) X(CKA_LOCAL, local)                                \
+    X(CKA_MODIFIABLE, modifiable) X(CKA_WRAP, may_wrap) X(CKA_UNWRAP, may_unwrap)                  \
+    X(CKA_SIGN, may_sign) X(CKA_VERIFY, may_verify) X(CKA_ENCRYPT, may_encrypt)                    \
+    X(CKA_DECRYPT, may_decrypt)
+
+static void read_flags(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_key_info *info)
+{
+#define READ_FLAG(type, field) info->field = key_flag_read(helper, object, type);
+    FLAGS(READ_FLAG)
+#undef READ_FLAG
+}
+
+/* --- policy: allowed mechanisms and the template of unwrapped keys ------------------ */
+
+/* YES when the mechanism of this kind of key is the only one allowed. */
+static void read_mechanisms(struct helper *helper, CK_OBJECT_HANDLE object,
+                            struct kb_key_info *info)
+{
+    CK_MECHANISM_TYPE allowed[8];
+    CK_ULONG size = sizeof allowed;
+    enum mechanism wanted = mechanism_of_key(info->use, info->type);
+    CK_RV rv = read_attribute(helper, object, CKA_ALLOWED_MECHANISMS, allowed, &size);
+    size_t count = size / sizeof allowed[0], used = 0;
+
+    info->mechanisms_enforced = KB_ANSWER_NO;
+    if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID)
+        info->mechanisms_enforced = KB_ANSWER_UNKNOWN;
+    if (wanted != MECHANISM_COUNT && count == 1 &&
+        allowed[0] == mechanism_row(helper->vendor, wanted)->number)
+        info->mechanisms_enforced = KB_ANSWER_YES;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = NULL;
+        int added;
+
+        for (enum mechanism which = 0; which < MECHANISM_COUNT; which++)
+            if (mechanism_row(helper->vendor, which)->number == allowed[i])
+                name = mechanism_row(helper->vendor, which)->name;
+        added = name ? snprintf(info->mechanisms + used, sizeof info->mechanisms - used, "%s%s",
+                                used ? " " : "", name)
+                     : snprintf(info->mechanisms + used, sizeof info->mechanisms - used,
+                                "%s0x%lx", used ? " " : "", allowed[i]);
+        if (added < 0 || (size_t)added >= sizeof info->mechanisms - used)
+            break;
+        used += (size_t)added;
+    }
+}
+
+/* NSS stores the rows as they were given, with pointers into a process that is
+ * long gone: only what was written to our own memory is looked at. */
+static bool row_is(const CK_ATTRIBUTE *rows, size_t count, uint8_t values[][sizeof(CK_ULONG)],
+                   CK_ATTRIBUTE_TYPE type, CK_BBOOL wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].type == type)
+            return rows[i].pValue == values[i] && rows[i].ulValueLen == sizeof(CK_BBOOL) &&
+                   values[i][0] == wanted;
+    return false;
+}
+
+/* YES when keys unwrapped with this one must be sensitive and never leave. */
+static enum kb_answer read_unwrap_template(struct helper *helper, CK_OBJECT_HANDLE object)
+{
+    uint8_t values[8][sizeof(CK_ULONG)] = {{0}};
+    CK_ATTRIBUTE rows[8] = {{0}};
+    CK_ULONG size = 0;
+    CK_RV rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, NULL, &size);
+    size_t count = size / sizeof rows[0];
+
+    if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID)
+        return KB_ANSWER_UNKNOWN;
+    if (count == 0 || count > 8)
+        return KB_ANSWER_NO;
+    /* First the types, then, into rows that have them, the values. */
+    rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (CK_ATTRIBUTE){rows[i].type, values[i], sizeof values[i]};
+    if (rv == CKR_OK)
+        rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
+    if (rv != CKR_OK || size != count * sizeof rows[0])
+        return KB_ANSWER_UNKNOWN;
+    return row_is(rows, count, values, CKA_SENSITIVE, CK_TRUE) &&
+                   row_is(rows, count, values, CKA_EXTRACTABLE, CK_FALSE)
+               ? KB_ANSWER_YES
+               : KB_ANSWER_NO;
+}
+
+/* --- use and type ---------------------------------------------------------------- */
+
+static enum kb_key_type aes_type(CK_ULONG size)
+{
+    return size == 16   ? KB_KEY_AES_128
+           : size == 24 ? KB_KEY_AES_192
+           : size == 32 ? KB_KEY_AES_256
+                        : KB_KEY_TYPE_UNKNOWN;
+}
+
+static enum kb_key_type hmac_type(CK_KEY_TYPE type, CK_ULONG size)
+{
+    switch (type) {
+    case CKK_SHA224_HMAC:
+        return KB_KEY_HMAC_SHA224;
+    case CKK_SHA256_HMAC:
+        return KB_KEY_HMAC_SHA256;
+    case CKK_SHA384_HMAC:
+        return KB_KEY_HMAC_SHA384;
+    case CKK_SHA512_HMAC:
+        return KB_KEY_HMAC_SHA512;
+    case CKK_GENERIC_SECRET:
+        return size == 28   ? KB_KEY_HMAC_SHA224
+               : size == 32 ? KB_KEY_HMAC_SHA256
+               : size == 48 ? KB_KEY_HMAC_SHA384
+               : size == 64 ? KB_KEY_HMAC_SHA512
+                            : KB_KEY_TYPE_UNKNOWN;
+    default:
+        return KB_KEY_TYPE_UNKNOWN;
+    }
+}
+
+/* The hash of the only HMAC a key is allowed to make says more than its size. */
+static enum kb_key_type allowed_type(struct helper *helper, CK_OBJECT_HANDLE object)
+{
+    CK_MECHANISM_TYPE allowed = 0;
+    CK_ULONG size = sizeof allowed;
+
+    if (read_attribute(helper, object, CKA_ALLOWED_MECHANISMS, &allowed, &size) == CKR_OK &&
+        size == sizeof allowed)
+        for (enum kb_hash hash = KB_SHA224; hash <= KB_SHA512; hash++)
+            if (mechanism_row(helper->vendor, mechanism_of_hash(hash))->number == allowed)
+                return (enum kb_key_type)(KB_KEY_HMAC_SHA224 + (hash - KB_SHA224));
+    return KB_KEY_TYPE_UNKNOWN;
+}
+
+static void classify(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_key_info *info,
+                     CK_KEY_TYPE type, CK_ULONG size)
+{
+    if (info->may_wrap == KB_ANSWER_YES || info->may_unwrap == KB_ANSWER_YES)
+        info->use = KB_KEY_WRAP;
+    else if (info->may_sign == KB_ANSWER_YES)
+        info->use = KB_KEY_SIGN;
+    else if (info->may_encrypt == KB_ANSWER_YES || info->may_decrypt == KB_ANSWER_YES)
+        info->use = KB_KEY_CONTENT;
+    if (type == CKK_AES) {
+        info->type = aes_type(size);
+    } else {
+        info->type = allowed_type(helper, object);
+        if (info->type == KB_KEY_TYPE_UNKNOWN)
+            info->type = hmac_type(type, size);
+    }
+}
+
+/* Takes our record from CKA_ID, unless the token contradicts it: anybody who
+ * may make keys can write one. */
+static bool take_record(struct kb_key_info *info, const uint8_t *id, CK_ULONG size,
+                        CK_KEY_TYPE type, CK_ULONG key_size)
+{
+    enum kb_answer allowed;
+    bool aes;
+
+    if (size != KEY_ID_SIZE || id[0] != 'K' || id[1] != 'B' || id[2] != ID_FORMAT ||
+        id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_CONTENT || id[4] == KB_KEY_TYPE_UNKNOWN ||
+        id[4] > KB_KEY_HMAC_SHA512 || id[5] < KB_KEY_GENERATED || id[5] > KB_KEY_IMPORTED)
+        return false;
+    aes = id[4] <= KB_KEY_AES_256;
+    allowed = id[3] == KB_KEY_WRAP   ? info->may_unwrap
+              : id[3] == KB_KEY_SIGN ? info->may_sign
+                                     : info->may_decrypt;
+    if (aes != (type == CKK_AES) || aes == (id[3] == KB_KEY_SIGN) || allowed == KB_ANSWER_NO ||
+        (aes && key_size && aes_type(key_size) != (enum kb_key_type)id[4]))
+        return false;
+    info->use = (enum kb_key_use)id[3];
+    info->type = (enum kb_key_type)id[4];
+    info->origin = (enum kb_key_origin)id[5];
+    info->release_never = id[6] & ID_RELEASE_NEVER;
+    return true;
+}
+
+/* --- all together ------------------------------------------------------------------ */
+
+void key_id_format(char *out, size_t room, const uint8_t *data, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+
+    for (size_t i = 0; i < size && at + 2 < room; i++) {
+        out[at++] = digits[data[i] >> 4];
+        out[at++] = digits[data[i] & 15];
+    }
+    out[at] = 0;
+}
+
+/* The label and the id; a failure here means there is no such key any more. */
+static CK_RV read_names(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_key_info *info,
+                        uint8_t id[ID_ROOM], CK_ULONG *id_size)
+{
+    CK_ULONG size = sizeof info->name - 1;
+    CK_RV rv = read_attribute(helper, object, CKA_LABEL, info->name, &size);
+
+    if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID && rv != CKR_BUFFER_TOO_SMALL)
+        return rv;
+    info->name[size] = 0;
+    *id_size = ID_ROOM;
+    rv = read_attribute(helper, object, CKA_ID, id, id_size);
+    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_BUFFER_TOO_SMALL ? CKR_OK : rv;
+}
+
+enum kb_status key_info_read(struct helper *helper, CK_OBJECT_HANDLE object,
+                             struct kb_key_info *info, struct kb_error *err)
+{
+    uint8_t id[ID_ROOM] = {0};
+    CK_ULONG id_size, key_size;
+    CK_KEY_TYPE type;
+    CK_RV rv;
+
+    memset(info, 0, sizeof *info);
+    rv = read_names(helper, object, info, id, &id_size);
+    if (rv != CKR_OK)
+        return helper_error(helper, err, rv, "reading the attributes of a key");
+    read_flags(helper, object, info);
+    type = read_number(helper, object, CKA_KEY_TYPE, CK_UNAVAILABLE_INFORMATION);
+    key_size = read_number(helper, object, CKA_VALUE_LEN, 0);
+    info->bits = key_size <= KB_REQUEST_VALUE_MAX ? (unsigned)key_size * 8 : 0;
+    key_id_format(info->id, sizeof info->id, id, id_size);
+    info->release_never_enforced = read_unwrap_template(helper, object);
+    if (take_record(info, id, id_size, type, key_size)) {
+        key_id_format(info->version, sizeof info->version, id + KEY_ID_SIZE - 8, 8);
+    } else {
+        key_id_format(info->version, sizeof info->version, id, id_size > 16 ? 16 : id_size);
+        classify(helper, object, info, type, key_size);
+        info->release_never = info->release_never_enforced == KB_ANSWER_YES;
+    }
+    read_mechanisms(helper, object, info);
+    return KB_OK;
+}

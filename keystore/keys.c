@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The client's side of key management: one request each.
+ */
+#include "keystore/pool.h"
+
+#include <string.h>
+
+/* A request about one key by name, or about none. */
+static enum kb_status ask(struct kb_token *token, enum kb_verb verb, const char *name,
+                          enum kb_repeat repeat, struct kb_reader *payload, struct kb_error *err)
+{
+    struct kb_request request;
+
+    kb_request_init(&request, verb);
+    request.name = name;
+    return kb_token_call(token, &request, repeat, payload, err);
+}
+
+static enum kb_status get_trials(struct kb_token *token, struct kb_reader *payload,
+                                 struct kb_token_trial *trials, size_t room, size_t *count,
+                                 struct kb_error *err)
+{
+    uint32_t there = kb_reader_count(payload, KB_LIST_MAX, 1);
+    struct kb_token_trial trial;
+
+    for (uint32_t i = 0; i < there && kb_trial_get(payload, &trial); i++)
+        if (*count < room)
+            trials[(*count)++] = trial;
+    return kb_reader_done(payload) ? KB_OK : kb_token_nonsense(token, err);
+}
+
+enum kb_status kb_token_probe(struct kb_token *token, struct kb_token_trial *trials, size_t room,
+                              size_t *count, struct kb_error *err)
+{
+    struct kb_reader payload;
+    enum kb_status status = ask(token, KB_VERB_PROBE, NULL, KB_REPEAT, &payload, err);
+
+    *count = 0;
+    return status == KB_OK ? get_trials(token, &payload, trials, room, count, err) : status;
+}
+
+enum kb_status kb_key_try_extract(struct kb_token *token, const char *name,
+                                  struct kb_token_trial *trials, size_t room, size_t *count,
+                                  struct kb_error *err)
+{
+    struct kb_reader payload;
+    enum kb_status status = ask(token, KB_VERB_TRY_EXTRACT, name, KB_REPEAT, &payload, err);
+
+    *count = 0;
+    return status == KB_OK ? get_trials(token, &payload, trials, room, count, err) : status;
+}
+
+enum kb_status kb_key_create(struct kb_token *token, const struct kb_key_spec *spec,
+                             struct kb_error *err)
+{
+    struct kb_request request;
+    struct kb_reader payload;
+
+    kb_request_init(&request, KB_VERB_CREATE);
+    request.spec = *spec;
+    return kb_token_call(token, &request, KB_CHANGES, &payload, err);
+}
+
+enum kb_status kb_key_import(struct kb_token *token, const struct kb_key_spec *spec,
+                             const struct kb_secret *value, struct kb_error *err)
+{
+    struct kb_request request;
+    struct kb_reader payload;
+    struct kb_bytes bytes = kb_secret_view(value);
+
+    if (bytes.size > KB_REQUEST_VALUE_MAX)
+        return kb_error_set(err, KB_ERR_USAGE, "a key of %zu bytes is too long; %d are allowed",
+                            bytes.size, KB_REQUEST_VALUE_MAX);
+    kb_request_init(&request, KB_VERB_IMPORT);
+    request.spec = *spec;
+    request.value = bytes;
+    return kb_token_call(token, &request, KB_CHANGES, &payload, err);
+}
+
+enum kb_status kb_key_destroy(struct kb_token *token, const char *name, struct kb_error *err)
+{
+    struct kb_reader payload;
+
+    return ask(token, KB_VERB_DESTROY, name, KB_CHANGES, &payload, err);
+}
+
+enum kb_status kb_key_find(struct kb_token *token, const char *name, struct kb_key_info *out,
+                           struct kb_error *err)
+{
+    struct kb_reader payload;
+    enum kb_status status = ask(token, KB_VERB_FIND, name, KB_REPEAT, &payload, err);
+
+    if (status == KB_OK && (!kb_key_info_get(&payload, out) || !kb_reader_done(&payload)))
+        status = kb_token_nonsense(token, err);
+    return status;
+}
+
+enum kb_status kb_key_list(struct kb_token *token,
+                           void (*each)(void *ctx, const struct kb_key_info *info), void *ctx,
+                           struct kb_error *err)
+{
+    struct kb_reader payload;
+    struct kb_key_info info;
+    enum kb_status status = ask(token, KB_VERB_LIST, NULL, KB_REPEAT, &payload, err);
+
+    if (status != KB_OK)
+        return status;
+    while (payload.left > 0 && kb_key_info_get(&payload, &info))
+        each(ctx, &info);
+    return kb_reader_done(&payload) ? KB_OK : kb_token_nonsense(token, err);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Wycheproof's vectors, through the token: its keys are imported, and what
+ * keybridge makes of each vector has to be what the vector says.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends.h"
+#include "base/text.h"
+
+static struct {
+    unsigned valid, invalid, skipped;
+} seen;
+
+struct bytes {
+    uint8_t data[1024];
+    size_t size;
+};
+
+static bool get_hex(const json_t *test, const char *name, struct bytes *out)
+{
+    const char *text = json_string_value(json_object_get(test, name));
+    struct kb_buffer buffer = KB_BUFFER_INIT(sizeof out->data);
+    bool good = text && kb_hex_parse(&buffer, kb_bytes_text(text), false);
+
+    out->size = buffer.size;
+    if (buffer.size)
+        memcpy(out->data, buffer.data, buffer.size);
+    kb_buffer_free(&buffer);
+    return good;
+}
+
+static struct kb_bytes view(const struct bytes *bytes)
+{
+    return (struct kb_bytes){bytes->data, bytes->size};
+}
+
+static bool is_valid(const json_t *test)
+{
+    return strcmp(json_string_value(json_object_get(test, "result")), "valid") == 0;
+}
+
+/* Calls `each` for every test of the file, with its group. */
+static void for_each(const char *name, enum token_kind kind,
+                     void (*each)(struct kb_token *token, const json_t *group, const json_t *test))
+{
+    char path[128];
+    const char *found;
+    json_t *root;
+    struct kb_token *token = backend_lease(kind);
+    const json_t *group, *test;
+    size_t i, j;
+
+    seen.valid = seen.invalid = seen.skipped = 0;
+    snprintf(path, sizeof path, "wycheproof/%s", name);
+    found = kbtest_vectors(path);
+    root = found ? json_load_file(found, 0, NULL) : NULL;
+    if (found)
+        CU_ASSERT_PTR_NOT_NULL(root);
+    json_array_foreach(json_object_get(root, "testGroups"), i, group)
+        json_array_foreach(json_object_get(group, "tests"), j, test)
+            each(token, group, test);
+    if (root) {
+        fprintf(stderr, "\n    %s: %u valid, %u invalid, %u skipped ", name, seen.valid,
+                seen.invalid, seen.skipped);
+        CU_ASSERT_TRUE(seen.valid > 20);
+    }
+    json_decref(root);
+    kb_token_return(token);
+}
+
+static void replace_key(struct kb_token *token, const struct kb_key_spec *spec,
+                        struct kb_bytes value)
+{
+    enum kb_status status = kb_key_destroy(token, spec->name, NULL);
+
+    CU_ASSERT_TRUE(status == KB_OK || status == KB_ERR_NOT_FOUND);
+    backend_import(token, spec, value);
+}
+
+/* --- AES key wrap ------------------------------------------------------------------- */
+
+static enum kb_key_type aes_type(size_t size)
+{
+    return size == 16 ? KB_KEY_AES_128 : size == 24 ? KB_KEY_AES_192 : KB_KEY_AES_256;
+}
+
+static void try_wrap(struct kb_token *token, const json_t *group, const json_t *test)
+{
+    struct bytes key, msg, ct;
+    struct kb_data_key item = {0};
+    struct kb_key_spec spec = {.name = "wycheproof-kek", .use = KB_KEY_WRAP};
+    struct kb_error err = {0};
+    struct kb_secret *plain;
+
+    (void)group;
+    CU_ASSERT_TRUE(get_hex(test, "key", &key) && get_hex(test, "msg", &msg) &&
+                   get_hex(test, "ct", &ct));
+    /* A data key is an AES key: other lengths are none of ours. */
+    if (is_valid(test) && msg.size != 16 && msg.size != 24 && msg.size != 32) {
+        seen.skipped++;
+        return;
+    }
+    if (ct.size > sizeof item.wrapped) {
+        seen.skipped++;
+        return;
+    }
+    spec.type = aes_type(key.size);
+    replace_key(token, &spec, view(&key));
+    KBT_OK(kb_secret_new(&plain, KB_TOKEN_DATA_KEY_MAX, &err), &err);
+    if (ct.size)
+        memcpy(item.wrapped, ct.data, ct.size);
+    item.wrapped_size = (uint16_t)ct.size;
+    KBT_OK(kb_token_unwrap_keys(token, spec.name, &item, 1, plain, &err), &err);
+    if (is_valid(test)) {
+        seen.valid++;
+        CU_ASSERT_EQUAL(item.status, KB_OK);
+        KBT_BYTES(((struct kb_bytes){kb_secret_view(plain).data, item.size}), view(&msg));
+    } else {
+        seen.invalid++;
+        CU_ASSERT_EQUAL(item.status, KB_ERR_AUTH);
+    }
+    kb_secret_free(plain);
+}
+
+static void aes_wrap(enum token_kind kind)
+{
+    for_each("aes_wrap_test.json", kind, try_wrap);
+}
+DEFINE_BOTH(aes_wrap)
+
+/* --- HMAC ------------------------------------------------------------------------------ */
+
+static enum kb_hash current_hash;
+
+static void try_hmac(struct kb_token *token, const json_t *group, const json_t *test)
+{
+    size_t tag_size = (size_t)json_integer_value(json_object_get(group, "tagSize")) / 8;
+    struct kb_key_spec spec = {.name = "wycheproof-mac",
+                               .use = KB_KEY_SIGN,
+                               .type = (enum kb_key_type)(KB_KEY_HMAC_SHA224 + (int)current_hash),
+                               .allow_weak = true};
+    struct bytes key, msg, tag;
+    struct kb_error err = {0};
+    struct kb_bytes message;
+    uint8_t mac[KB_TOKEN_MAC_MAX];
+    size_t size = 0;
+    bool equal;
+
+    CU_ASSERT_TRUE(get_hex(test, "key", &key) && get_hex(test, "msg", &msg) &&
+                   get_hex(test, "tag", &tag));
+    if (key.size == 0) {
+        seen.skipped++; /* no token takes a key of no bytes */
+        return;
+    }
+    replace_key(token, &spec, view(&key));
+    message = view(&msg);
+    KBT_OK(kb_token_mac(token, spec.name, current_hash, &message, 1, mac, &size, &err), &err);
+    CU_ASSERT_EQUAL(size, kb_hash_size(current_hash));
+    equal = tag.size == tag_size && tag_size <= size && memcmp(mac, tag.data, tag_size) == 0;
+    CU_ASSERT_EQUAL(equal, is_valid(test));
+    *(is_valid(test) ? &seen.valid : &seen.invalid) += 1;
+}
+
+static void hmac_sha256(enum token_kind kind)
+{
+    current_hash = KB_SHA256;
+    for_each("hmac_sha256_test.json", kind, try_hmac);
+}
+DEFINE_BOTH(hmac_sha256)
+
+static void hmac_sha384(enum token_kind kind)
+{
+    current_hash = KB_SHA384;
+    for_each("hmac_sha384_test.json", kind, try_hmac);
+}
+DEFINE_BOTH(hmac_sha384)
+
+static void hmac_sha512(enum token_kind kind)
+{
+    current_hash = KB_SHA512;
+    for_each("hmac_sha512_test.json", kind, try_hmac);
+}
+DEFINE_BOTH(hmac_sha512)
+
+/* --- AES-CBC ------------------------------------------------------------------------------ */
+
+static void try_cbc(struct kb_token *token, const json_t *group, const json_t *test)
+{
+    struct kb_key_spec spec = {.name = "wycheproof-cbc", .use = KB_KEY_CONTENT};
+    struct bytes key, iv, msg, ct;
+    struct kb_cipher_job job = {0};
+    struct kb_error err = {0};
+
+    (void)group;
+    CU_ASSERT_TRUE(get_hex(test, "key", &key) && get_hex(test, "iv", &iv) &&
+                   get_hex(test, "msg", &msg) && get_hex(test, "ct", &ct) && iv.size == 16);
+    spec.type = aes_type(key.size);
+    replace_key(token, &spec, view(&key));
+    memcpy(job.iv, iv.data, sizeof job.iv);
+    job.in = view(&ct);
+    KBT_OK(kb_token_cipher(token, false, spec.name, &job, 1, &err), &err);
+    if (!is_valid(test)) {
+        seen.invalid++;
+        CU_ASSERT_EQUAL(job.status, KB_ERR_AUTH);
+        return;
+    }
+    seen.valid++;
+    CU_ASSERT_EQUAL(job.status, KB_OK);
+    KBT_BYTES(job.out, view(&msg));
+    job.in = view(&msg);
+    KBT_OK(kb_token_cipher(token, true, spec.name, &job, 1, &err), &err);
+    KBT_BYTES(job.out, view(&ct));
+}
+
+static void aes_cbc(enum token_kind kind)
+{
+    for_each("aes_cbc_pkcs5_test.json", kind, try_cbc);
+}
+DEFINE_BOTH(aes_cbc)
+
+static const struct kbtest tests[] = {
+    BOTH(aes_wrap), BOTH(hmac_sha256), BOTH(hmac_sha384),
+    BOTH(hmac_sha512), BOTH(aes_cbc), {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    int result = kbtest_main("token_wycheproof", tests, argc, argv);
+
+    backends_close();
+    return result;
+}
