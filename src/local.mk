@@ -19,3 +19,21 @@ libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)
 
 include src/attr/local.mk
 include src/table/local.mk
+
+libkb_la_SOURCES += \
+	src/crypto/crypto.c src/crypto/crypto.h \
+	src/ddbec/actions.c \
+	src/ddbec/config.c \
+	src/ddbec/ddbec.h \
+	src/ddbec/decrypt.c \
+	src/ddbec/encrypt.c \
+	src/ddbec/header.c \
+	src/ddbec/inspect.c \
+	src/ddbec/spec.h \
+	src/ddbec/string_to_sign.c \
+	src/ddbec/worker.c \
+	src/provider/provider.c src/provider/provider.h \
+	src/provider/static.c \
+	src/provider/wrapped.c \
+	src/sealed/stream.c
+

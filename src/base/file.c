@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ struct kb_outfile {
     int fd;
     char *path;
     char *temporary; /* NULL when the name is a device or pipe, written as it is */
+    bool unnamed;    /* the file has no name yet: nothing is left when we are killed */
 };
 
 static void outfile_free(struct kb_outfile *file)
@@ -67,6 +69,40 @@ static void outfile_free(struct kb_outfile *file)
     free(file->path);
     free(file->temporary);
     free(file);
+}
+
+/* A file without a name in the folder of `path`; -1 where that cannot be. */
+static int open_unnamed(const char *path)
+{
+    char *copy = strdup(path);
+    int fd = copy ? open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600) : -1;
+
+    free(copy);
+    return fd;
+}
+
+/* Gives an unnamed file the temporary name: linking cannot replace a file, a
+ * rename can. */
+static int name_file(struct kb_outfile *file)
+{
+    char *suffix = file->temporary + strlen(file->temporary) - 6;
+    char descriptor[64];
+
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", file->fd);
+    for (int attempt = 0; attempt < 100; attempt++) {
+        unsigned number;
+
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            return -1;
+        snprintf(suffix, 7, "%06x", number & 0xffffff);
+        if (linkat(AT_FDCWD, descriptor, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) == 0) {
+            file->unnamed = false;
+            return 0;
+        }
+        if (errno != EEXIST)
+            return -1;
+    }
+    return -1;
 }
 
 static enum kb_status outfile_opened(struct kb_outfile **out, struct kb_outfile *file,
@@ -112,7 +148,10 @@ enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t
         return outfile_opened(out, file, path, err);
     }
     snprintf(file->temporary, room, "%s.XXXXXX", file->path);
-    file->fd = mkostemp(file->temporary, O_CLOEXEC);
+    file->fd = open_unnamed(file->path);
+    file->unnamed = file->fd >= 0;
+    if (!file->unnamed)
+        file->fd = mkostemp(file->temporary, O_CLOEXEC);
     if (file->fd >= 0 && fchmod(file->fd, mode) != 0) {
         int number = errno;
 
@@ -150,9 +189,11 @@ enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err)
     int number = 0;
     int fd = file->fd;
 
-    file->fd = -1;
     if (file->temporary && fsync(fd) != 0)
         number = errno;
+    if (!number && file->unnamed && name_file(file) != 0)
+        number = errno;
+    file->fd = -1;
     if (close(fd) != 0 && !number)
         number = errno;
     if (!number && file->temporary && rename(file->temporary, file->path) != 0)
@@ -174,7 +215,7 @@ void kb_outfile_abort(struct kb_outfile *file)
 {
     if (!file)
         return;
-    if (file->temporary)
+    if (file->temporary && !file->unnamed)
         unlink(file->temporary);
     outfile_free(file);
 }

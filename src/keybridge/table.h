@@ -86,17 +86,26 @@ struct kb_table_query {
     uint64_t limit; /* 0: no limit */
 };
 
-/* Calls `each` with the JSON of every item, in key order; a status other than
- * KB_OK from it ends the walk and is returned. The view lives during the call. */
+/* Where the items of a walk go. A status other than KB_OK from either function
+ * ends the walk and is returned. */
+struct kb_table_sink {
+    /* The JSON of an item; the view lives during the call. */
+    enum kb_status (*item)(void *ctx, struct kb_bytes item);
+    /* An item that is not as it was written, in the place of that item. NULL:
+     * such an item ends the walk with KB_ERR_INPUT. */
+    enum kb_status (*damaged)(void *ctx, const struct kb_error *error);
+    void *ctx;
+};
+
+/* The items of a partition for which the condition holds, in key order. */
 KB_MUST_CHECK enum kb_status kb_table_query(struct kb_table *table,
                                             const struct kb_table_query *query,
-                                            enum kb_status (*each)(void *ctx, struct kb_bytes item),
-                                            void *ctx, struct kb_error *err);
+                                            const struct kb_table_sink *sink,
+                                            struct kb_error *err);
 
 /* All items, partition by partition. limit 0: no limit. */
 KB_MUST_CHECK enum kb_status kb_table_scan(struct kb_table *table, uint64_t limit,
-                                           enum kb_status (*each)(void *ctx, struct kb_bytes item),
-                                           void *ctx, struct kb_error *err);
+                                           const struct kb_table_sink *sink, struct kb_error *err);
 
 #ifdef __cplusplus
 }

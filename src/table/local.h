@@ -53,10 +53,10 @@ enum kb_status local_get(struct kb_table *table, struct kb_bytes key, struct kb_
                          struct kb_error *err);
 enum kb_status local_delete(struct kb_table *table, struct kb_bytes key, struct kb_error *err);
 enum kb_status local_query(struct kb_table *table, const struct kb_table_query *query,
-                           enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                           const struct kb_table_sink *sink,
                            struct kb_error *err);
 enum kb_status local_scan(struct kb_table *table, uint64_t limit,
-                          enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                          const struct kb_table_sink *sink,
                           struct kb_error *err);
 
 #endif

@@ -262,8 +262,7 @@ enum kb_status local_count(struct kb_table *table, uint64_t *items, uint64_t *by
 /* --- walks ----------------------------------------------------------------- */
 
 struct walk {
-    enum kb_status (*each)(void *ctx, struct kb_bytes item);
-    void *ctx;
+    const struct kb_table_sink *sink;
     bool descending;
     struct kb_buffer copy; /* of the item for the callback */
     struct kb_buffer last; /* key of the last row: partition, sort */
@@ -300,18 +299,29 @@ static enum kb_status walk_row(struct local *local, struct walk *walk, struct kb
 {
     struct local_key key = {kb_statement_bytes(select, 0), kb_statement_bytes(select, 1)};
     struct kb_bytes item = kb_statement_bytes(select, 3);
-    enum kb_status status = check_row(local, key, kb_statement_integer(select, 2), item, err);
+    struct kb_error why = {0};
+    enum kb_status as_written = check_row(local, key, kb_statement_integer(select, 2), item, &why);
+    enum kb_status status = check_order(local, walk, key, err);
 
-    if (status == KB_OK)
-        status = check_order(local, walk, key, err);
     if (status != KB_OK)
         return status;
+    if (as_written != KB_OK && walk->sink->damaged) {
+        /* What was changed may have changed in size: only order is held on to. */
+        walk->whole = false;
+        walk->seen.items++;
+        return walk->sink->damaged(walk->sink->ctx, &why);
+    }
+    if (as_written != KB_OK) {
+        if (err && err->status == KB_OK)
+            *err = why;
+        return as_written;
+    }
     walk->seen.items++;
     walk->seen.bytes += (int64_t)item.size;
     kb_buffer_reset(&walk->copy);
     kb_buffer_put_bytes(&walk->copy, item);
     status = kb_buffer_check(&walk->copy, err);
-    return status == KB_OK ? walk->each(walk->ctx, kb_buffer_view(&walk->copy)) : status;
+    return status == KB_OK ? walk->sink->item(walk->sink->ctx, kb_buffer_view(&walk->copy)) : status;
 }
 
 /* Rows come from one snapshot; writers go on meanwhile. */
@@ -349,11 +359,11 @@ static int64_t sql_limit(uint64_t limit)
 }
 
 enum kb_status local_scan(struct kb_table *table, uint64_t limit,
-                          enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                          const struct kb_table_sink *sink,
                           struct kb_error *err)
 {
     struct local *local = (struct local *)table;
-    struct walk walk = {.each = each, .ctx = ctx, .whole = limit == 0};
+    struct walk walk = {.sink = sink, .whole = limit == 0};
     struct kb_statement *select;
     enum kb_status status =
         kb_statement_prepare(&select, local->store,
@@ -388,11 +398,11 @@ static enum kb_status prepare_query(struct kb_statement **out, struct local *loc
 }
 
 enum kb_status local_query(struct kb_table *table, const struct kb_table_query *query,
-                           enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                           const struct kb_table_sink *sink,
                            struct kb_error *err)
 {
     struct local *local = (struct local *)table;
-    struct walk walk = {.each = each, .ctx = ctx, .descending = query->descending};
+    struct walk walk = {.sink = sink, .descending = query->descending};
     struct kb_buffer partition = KB_BUFFER_INIT(2 * KB_PARTITION_KEY_MAX);
     struct kb_statement *select = NULL;
     struct kb_table_range range;

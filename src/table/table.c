@@ -150,15 +150,15 @@ enum kb_status kb_table_delete(struct kb_table *table, struct kb_bytes key, stru
 }
 
 enum kb_status kb_table_query(struct kb_table *table, const struct kb_table_query *query,
-                              enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                              const struct kb_table_sink *sink,
                               struct kb_error *err)
 {
-    return table->methods->query(table, query, each, ctx, err);
+    return table->methods->query(table, query, sink, err);
 }
 
 enum kb_status kb_table_scan(struct kb_table *table, uint64_t limit,
-                             enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                             const struct kb_table_sink *sink,
                              struct kb_error *err)
 {
-    return table->methods->scan(table, limit, each, ctx, err);
+    return table->methods->scan(table, limit, sink, err);
 }

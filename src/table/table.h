@@ -23,10 +23,10 @@ struct kb_table_methods {
                           struct kb_error *err);
     enum kb_status (*delete)(struct kb_table *table, struct kb_bytes key, struct kb_error *err);
     enum kb_status (*query)(struct kb_table *table, const struct kb_table_query *query,
-                            enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                            const struct kb_table_sink *sink,
                             struct kb_error *err);
     enum kb_status (*scan)(struct kb_table *table, uint64_t limit,
-                           enum kb_status (*each)(void *ctx, struct kb_bytes item), void *ctx,
+                           const struct kb_table_sink *sink,
                            struct kb_error *err);
 };
 

@@ -42,6 +42,14 @@ fuzz_protocol_SOURCES = tests/fuzz/fuzz_protocol.c
 fuzz_protocol_LDFLAGS = -fsanitize=fuzzer
 fuzz_protocol_LDADD = libkb.la
 
+check_PROGRAMS += replay_description
+replay_description_SOURCES = tests/fuzz/fuzz_description.c tests/fuzz/replay.c
+replay_description_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"description"'
+replay_description_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_description
+fuzz_description_SOURCES = tests/fuzz/fuzz_description.c
+fuzz_description_LDFLAGS = -fsanitize=fuzzer
+fuzz_description_LDADD = libkb.la
 
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)

@@ -31,3 +31,8 @@ test_attr_canonical_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 test_attr_deserialize_SOURCES = tests/unit/test_attr_deserialize.c
 test_attr_deserialize_CPPFLAGS = $(TEST_CPPFLAGS)
 test_attr_deserialize_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_crypto
+test_crypto_SOURCES = tests/unit/test_crypto.c
+test_crypto_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
+test_crypto_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)

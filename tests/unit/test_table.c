@@ -340,7 +340,8 @@ static void check_scan(struct kb_table *table, uint64_t limit, const char *want)
     struct kb_buffer out = KB_BUFFER_INIT(100000);
     struct kb_error err = {0};
 
-    KBT_OK(kb_table_scan(table, limit, tabletest_collect, &out, &err), &err);
+    KBT_OK(kb_table_scan(table, limit,
+        &(struct kb_table_sink){.item = tabletest_collect, .ctx = &out}, &err), &err);
     KBT_TEXT(kb_buffer_view(&out), want);
     kb_buffer_free(&out);
 }
@@ -397,7 +398,8 @@ static void test_key_order(void)
 static enum kb_status ask(struct kb_table *table, struct kb_table_query query, const char *want)
 {
     struct kb_buffer out = KB_BUFFER_INIT(100000), letters = KB_BUFFER_INIT(1000);
-    enum kb_status status = kb_table_query(table, &query, tabletest_collect, &out, NULL);
+    enum kb_status status = kb_table_query(table, &query,
+        &(struct kb_table_sink){.item = tabletest_collect, .ctx = &out}, NULL);
 
     for (size_t i = 0; i + 4 < out.size; i++)
         if (memcmp(out.data + i, "{\"i\"", 4) == 0)
@@ -545,7 +547,8 @@ static void test_callback_uses_table(void)
 
     for (int i = 0; i < 6; i++)
         tabletest_add(meddler.table, "{\"p\":{\"S\":\"%d\"}}", i);
-    CU_ASSERT_EQUAL(kb_table_scan(meddler.table, 0, meddle, &meddler, NULL), KB_ERR_PARTIAL);
+    CU_ASSERT_EQUAL(kb_table_scan(meddler.table, 0,
+        &(struct kb_table_sink){.item = meddle, .ctx = &meddler}, NULL), KB_ERR_PARTIAL);
     CU_ASSERT_EQUAL(meddler.calls, 4);
     kb_table_close(meddler.table);
 }

@@ -117,7 +117,8 @@ static void test_disk_full(void)
         _exit(fill_disk(where));
     CU_ASSERT_EQUAL(wait_for(child), 0);
     KBT_OK(kb_table_open(&table, where, &err), &err);
-    KBT_OK(kb_table_scan(table, 0, tabletest_collect, &out, &err), &err);
+    KBT_OK(kb_table_scan(table, 0,
+        &(struct kb_table_sink){.item = tabletest_collect, .ctx = &out}, &err), &err);
     KBT_OK(put_batch(table, 'b', 0, 5000, &err), &err);
     kb_buffer_free(&out);
     kb_table_close(table);
@@ -174,7 +175,8 @@ static void test_two_writers(void)
     KBT_OK(kb_table_open(&table, where, &err), &err);
     /* Every scan is held against the totals of its snapshot. */
     for (int scans = 0; scans < 1000 && items < 2 * 200 * BATCH; scans++) {
-        KBT_OK(kb_table_scan(table, 0, tally_item, &tally, &err), &err);
+        KBT_OK(kb_table_scan(table, 0,
+            &(struct kb_table_sink){.item = tally_item, .ctx = &tally}, &err), &err);
         KBT_OK(kb_table_count(table, &items, &bytes, &err), &err);
         usleep(10000);
     }
@@ -275,7 +277,8 @@ static void test_killed_writer(void)
         /* One more: the last may be durable and not told. */
         next = kill_writer(where, next, acked) + 1;
         KBT_OK(kb_table_open(&table, where, &err), &err);
-        KBT_OK(kb_table_scan(table, 0, tally_item, &tally, &err), &err);
+        KBT_OK(kb_table_scan(table, 0,
+            &(struct kb_table_sink){.item = tally_item, .ctx = &tally}, &err), &err);
         kb_table_close(table);
         for (unsigned i = 0; i < next; i++) {
             CU_ASSERT_TRUE(tally.counts[i] == 0 || tally.counts[i] == BATCH);
@@ -329,7 +332,8 @@ static void make_small(struct kb_buffer *file, struct kb_buffer *items)
     for (unsigned i = 0; i < 3; i++)
         KBT_OK(put_batch(table, 's', i * BATCH, i == 1 ? 20 : 3, &err), &err);
     tabletest_add(table, "{\"p\":{\"S\":\"t\"},\"f\":{\"S\":\"%01500d\"}}", 7);
-    KBT_OK(kb_table_scan(table, 0, tabletest_collect, items, &err), &err);
+    KBT_OK(kb_table_scan(table, 0,
+        &(struct kb_table_sink){.item = tabletest_collect, .ctx = items}, &err), &err);
     kb_table_close(table);
     snprintf(path, sizeof path, "%s/small", kbtest_folder());
     KBT_OK(kb_store_open(&store, path, &kind, &err), &err);
@@ -353,7 +357,8 @@ static enum outcome read_changed(struct kb_bytes want)
     enum kb_status status = kb_table_open(&table, tabletest_where("changed"), &err);
 
     if (status == KB_OK)
-        status = kb_table_scan(table, 0, tabletest_collect, &got, &err);
+        status = kb_table_scan(table, 0,
+            &(struct kb_table_sink){.item = tabletest_collect, .ctx = &got}, &err);
     if (status == KB_OK)
         outcome = kb_bytes_equal(kb_buffer_view(&got), want) ? SAME : SILENT;
     else
@@ -435,7 +440,8 @@ static void test_cut_short(void)
 
         KBT_OK(kb_file_read(&file, path, &err), &err);
         KBT_OK(kb_table_open(&table, tabletest_where("small"), &err), &err);
-        KBT_OK(kb_table_scan(table, 0, tabletest_collect, &items, &err), &err);
+        KBT_OK(kb_table_scan(table, 0,
+            &(struct kb_table_sink){.item = tabletest_collect, .ctx = &items}, &err), &err);
         kb_table_close(table);
     }
     for (size_t size = 0; size < file.size; size += step_of(37)) {

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/crypto.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+enum { KEY_SIZES = 3 };
+
+struct kb_crypto {
+    EVP_MD *sha256;
+    EVP_MD_CTX *hash;
+    EVP_CIPHER *cbc[KEY_SIZES]; /* 128, 192, 256 bits */
+    EVP_CIPHER_CTX *encrypt;
+    EVP_CIPHER_CTX *decrypt;
+    size_t encrypt_size; /* bytes of the key a context is set up for; 0: none */
+    size_t decrypt_size;
+};
+
+static enum kb_status openssl_error(struct kb_error *err, const char *what)
+{
+    char reason[160];
+
+    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
+    ERR_clear_error();
+    return kb_error_set(err, KB_ERR_SYSTEM, "OpenSSL: %s: %s", what, reason);
+}
+
+enum kb_status kb_crypto_new(struct kb_crypto **out, struct kb_error *err)
+{
+    static const char *const names[KEY_SIZES] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"};
+    struct kb_crypto *crypto = calloc(1, sizeof *crypto);
+    bool good = crypto != NULL;
+
+    *out = NULL;
+    if (!good)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    crypto->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    crypto->hash = EVP_MD_CTX_new();
+    crypto->encrypt = EVP_CIPHER_CTX_new();
+    crypto->decrypt = EVP_CIPHER_CTX_new();
+    good = crypto->sha256 && crypto->hash && crypto->encrypt && crypto->decrypt &&
+           EVP_DigestInit_ex(crypto->hash, crypto->sha256, NULL) == 1;
+    for (size_t i = 0; i < KEY_SIZES; i++) {
+        crypto->cbc[i] = EVP_CIPHER_fetch(NULL, names[i], NULL);
+        good = good && crypto->cbc[i];
+    }
+    if (!good) {
+        kb_crypto_free(crypto);
+        return openssl_error(err, "set-up");
+    }
+    *out = crypto;
+    return KB_OK;
+}
+
+void kb_crypto_free(struct kb_crypto *crypto)
+{
+    if (!crypto)
+        return;
+    EVP_MD_CTX_free(crypto->hash);
+    EVP_MD_free(crypto->sha256);
+    EVP_CIPHER_CTX_free(crypto->encrypt);
+    EVP_CIPHER_CTX_free(crypto->decrypt);
+    for (size_t i = 0; i < KEY_SIZES; i++)
+        EVP_CIPHER_free(crypto->cbc[i]);
+    free(crypto);
+}
+
+enum kb_status kb_crypto_sha256(struct kb_crypto *crypto, uint8_t out[KB_SHA256_SIZE],
+                                const struct kb_bytes *parts, size_t n, struct kb_error *err)
+{
+    bool good = EVP_DigestInit_ex(crypto->hash, NULL, NULL) == 1;
+
+    for (size_t i = 0; good && i < n; i++)
+        good = EVP_DigestUpdate(crypto->hash, parts[i].data, parts[i].size) == 1;
+    if (!good || EVP_DigestFinal_ex(crypto->hash, out, NULL) != 1)
+        return openssl_error(err, "SHA-256");
+    return KB_OK;
+}
+
+enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err)
+{
+    if (size > INT_MAX || RAND_bytes(out, (int)size) != 1)
+        return openssl_error(err, "random bytes");
+    return KB_OK;
+}
+
+enum kb_status kb_crypto_cbc_key(struct kb_crypto *crypto, bool encrypt, struct kb_bytes key,
+                                 struct kb_error *err)
+{
+    EVP_CIPHER_CTX *context = encrypt ? crypto->encrypt : crypto->decrypt;
+    size_t *size = encrypt ? &crypto->encrypt_size : &crypto->decrypt_size;
+    const EVP_CIPHER *cipher = NULL;
+
+    if (key.size != 16 && key.size != 24 && key.size != 32)
+        return kb_error_set(err, KB_ERR_USAGE, "an AES key has 16, 24 or 32 bytes, not %zu",
+                            key.size);
+    /* Naming the cipher again would make OpenSSL set the context up anew. */
+    if (*size != key.size)
+        cipher = crypto->cbc[key.size / 8 - 2];
+    *size = key.size;
+    if (EVP_CipherInit_ex(context, cipher, NULL, key.data, NULL, encrypt) != 1) {
+        *size = 0;
+        return openssl_error(err, "AES key");
+    }
+    return KB_OK;
+}
+
+void kb_crypto_forget_keys(struct kb_crypto *crypto)
+{
+    EVP_CIPHER_CTX_reset(crypto->encrypt);
+    EVP_CIPHER_CTX_reset(crypto->decrypt);
+    crypto->encrypt_size = crypto->decrypt_size = 0;
+}
+
+size_t kb_crypto_cbc_size(size_t size)
+{
+    return size / KB_AES_BLOCK * KB_AES_BLOCK + KB_AES_BLOCK;
+}
+
+enum kb_status kb_crypto_cbc_encrypt(struct kb_crypto *crypto, uint8_t *out,
+                                     const uint8_t iv[KB_AES_BLOCK], struct kb_bytes in,
+                                     struct kb_error *err)
+{
+    int head = 0, tail = 0;
+
+    if (in.size > INT_MAX - KB_AES_BLOCK ||
+        EVP_EncryptInit_ex(crypto->encrypt, NULL, NULL, NULL, iv) != 1 ||
+        EVP_EncryptUpdate(crypto->encrypt, out, &head, in.data, (int)in.size) != 1 ||
+        EVP_EncryptFinal_ex(crypto->encrypt, out + head, &tail) != 1)
+        return openssl_error(err, "AES-CBC");
+    return KB_OK;
+}
+
+enum kb_status kb_crypto_cbc_decrypt(struct kb_crypto *crypto, uint8_t *out, size_t *size,
+                                     const uint8_t iv[KB_AES_BLOCK], struct kb_bytes in,
+                                     struct kb_error *err)
+{
+    int head = 0, tail = 0;
+
+    *size = 0;
+    if (in.size == 0 || in.size % KB_AES_BLOCK || in.size > INT_MAX - KB_AES_BLOCK)
+        return kb_error_set(err, KB_ERR_AUTH, "%s", kb_status_sentence(KB_ERR_AUTH));
+    if (EVP_DecryptInit_ex(crypto->decrypt, NULL, NULL, NULL, iv) != 1)
+        return openssl_error(err, "AES-CBC");
+    if (EVP_DecryptUpdate(crypto->decrypt, out, &head, in.data, (int)in.size) != 1 ||
+        EVP_DecryptFinal_ex(crypto->decrypt, out + head, &tail) != 1) {
+        ERR_clear_error();
+        kb_error_set(err, KB_ERR_AUTH, "%s", kb_status_sentence(KB_ERR_AUTH));
+        return KB_ERR_AUTH;
+    }
+    *size = (size_t)head + (size_t)tail;
+    return KB_OK;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * src/crypto, and OpenSSL where the token tests take it as their measure:
+ * Wycheproof's AES-CBC, AES key wrap and HMAC.
+ */
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "kbtest.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct kb_bytes hex_of(struct kb_buffer *out, json_t *test, const char *name)
+{
+    kb_buffer_reset(out);
+    CU_ASSERT_TRUE(
+        kb_hex_parse(out, kb_bytes_text(json_string_value(json_object_get(test, name))), false));
+    return kb_buffer_view(out);
+}
+
+struct vector {
+    json_t *group;
+    json_t *test;
+    struct kb_bytes key, iv, msg, out; /* `out` is ct or tag */
+    bool valid, acceptable;
+};
+
+/* Runs `each` over a Wycheproof file; the field of the result is `result`. */
+static void each_vector(const char *file, const char *result, void (*each)(const struct vector *))
+{
+    struct kb_buffer parts[4] = {KB_BUFFER_INIT(1 << 20), KB_BUFFER_INIT(1 << 20),
+                                 KB_BUFFER_INIT(1 << 20), KB_BUFFER_INIT(1 << 20)};
+    const char *path = kbtest_vectors(file);
+    json_t *root, *group, *test;
+    size_t g, t, count = 0;
+
+    if (!path)
+        return;
+    root = json_load_file(path, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+    json_array_foreach(json_object_get(root, "testGroups"), g, group)
+    {
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+        {
+            const char *verdict = json_string_value(json_object_get(test, "result"));
+            struct vector vector = {.group = group, .test = test};
+
+            vector.key = hex_of(&parts[0], test, "key");
+            if (json_object_get(test, "iv"))
+                vector.iv = hex_of(&parts[1], test, "iv");
+            vector.msg = hex_of(&parts[2], test, "msg");
+            vector.out = hex_of(&parts[3], test, result);
+            vector.valid = strcmp(verdict, "valid") == 0;
+            vector.acceptable = strcmp(verdict, "acceptable") == 0;
+            each(&vector);
+            count++;
+        }
+    }
+    printf("\n    %zu vectors ", count);
+    CU_ASSERT_EQUAL(count, json_integer_value(json_object_get(root, "numberOfTests")));
+    json_decref(root);
+    for (size_t i = 0; i < 4; i++)
+        kb_buffer_free(&parts[i]);
+}
+
+static struct kb_crypto *crypto;
+
+static void check_cbc(const struct vector *vector)
+{
+    uint8_t out[4096];
+    size_t size = 0;
+    enum kb_status status;
+
+    KBT_OK(kb_crypto_cbc_key(crypto, false, vector->key, NULL), NULL);
+    status = kb_crypto_cbc_decrypt(crypto, out, &size, vector->iv.data, vector->out, NULL);
+    CU_ASSERT_EQUAL(status, vector->valid ? KB_OK : KB_ERR_AUTH);
+    if (!vector->valid)
+        return;
+    KBT_BYTES(((struct kb_bytes){out, size}), vector->msg);
+    KBT_OK(kb_crypto_cbc_key(crypto, true, vector->key, NULL), NULL);
+    KBT_OK(kb_crypto_cbc_encrypt(crypto, out, vector->iv.data, vector->msg, NULL), NULL);
+    KBT_BYTES(((struct kb_bytes){out, kb_crypto_cbc_size(vector->msg.size)}), vector->out);
+}
+
+static void test_cbc(void)
+{
+    KBT_OK(kb_crypto_new(&crypto, NULL), NULL);
+    each_vector("wycheproof/aes_cbc_pkcs5_test.json", "ct", check_cbc);
+    kb_crypto_free(crypto);
+}
+
+/* Bytes unwrapped by OpenSSL, or -1. */
+static int unwrap(uint8_t *out, struct kb_bytes key, struct kb_bytes wrapped)
+{
+    const EVP_CIPHER *cipher = key.size == 16   ? EVP_aes_128_wrap()
+                               : key.size == 24 ? EVP_aes_192_wrap()
+                                                : EVP_aes_256_wrap();
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int size = -1;
+
+    EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    if (EVP_DecryptInit_ex(context, cipher, NULL, key.data, NULL) != 1 || wrapped.size == 0 ||
+        EVP_DecryptUpdate(context, out, &size, wrapped.data, (int)wrapped.size) != 1)
+        size = -1;
+    EVP_CIPHER_CTX_free(context);
+    return size;
+}
+
+static void check_wrap(const struct vector *vector)
+{
+    uint8_t out[4096];
+    int size = unwrap(out, vector->key, vector->out);
+
+    if (vector->valid)
+        KBT_BYTES(((struct kb_bytes){out, size < 0 ? 0 : (size_t)size}), vector->msg);
+    else if (!vector->acceptable)
+        CU_ASSERT_TRUE(size <= 0);
+}
+
+static void test_wrap(void)
+{
+    each_vector("wycheproof/aes_wrap_test.json", "ct", check_wrap);
+}
+
+static void check_hmac(const struct vector *vector, const EVP_MD *hash)
+{
+    size_t bits = (size_t)json_integer_value(json_object_get(vector->group, "tagSize"));
+    unsigned size = 0;
+    uint8_t mac[64];
+
+    HMAC(hash, vector->key.data, (int)vector->key.size, vector->msg.data, vector->msg.size, mac,
+         &size);
+    CU_ASSERT_EQUAL(kb_bytes_equal((struct kb_bytes){mac, bits / 8}, vector->out), vector->valid);
+}
+
+static void check_hmac_256(const struct vector *vector)
+{
+    check_hmac(vector, EVP_sha256());
+}
+
+static void check_hmac_384(const struct vector *vector)
+{
+    check_hmac(vector, EVP_sha384());
+}
+
+static void check_hmac_512(const struct vector *vector)
+{
+    check_hmac(vector, EVP_sha512());
+}
+
+static void test_hmac(void)
+{
+    each_vector("wycheproof/hmac_sha256_test.json", "tag", check_hmac_256);
+    each_vector("wycheproof/hmac_sha384_test.json", "tag", check_hmac_384);
+    each_vector("wycheproof/hmac_sha512_test.json", "tag", check_hmac_512);
+}
+
+/* FIPS 180-4's example, in parts, twice with one context. */
+static void test_sha256(void)
+{
+    static const uint8_t want[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea,
+                                   0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
+                                   0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c,
+                                   0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+    struct kb_bytes parts[] = {kb_bytes_text("a"), kb_bytes_text(""), kb_bytes_text("bc")};
+    uint8_t hash[KB_SHA256_SIZE];
+
+    KBT_OK(kb_crypto_new(&crypto, NULL), NULL);
+    for (int i = 0; i < 2; i++) {
+        KBT_OK(kb_crypto_sha256(crypto, hash, parts, 3, NULL), NULL);
+        KBT_BYTES(((struct kb_bytes){hash, sizeof hash}), ((struct kb_bytes){want, sizeof want}));
+    }
+    kb_crypto_free(crypto);
+}
+
+/* Keys of every size in turn on one context, and none behind forget. */
+static void test_keys(void)
+{
+    static const uint8_t zero[64] = {0};
+    uint8_t there[32], back[32];
+    size_t size;
+
+    KBT_OK(kb_crypto_new(&crypto, NULL), NULL);
+    for (size_t i = 0; i < 12; i++) {
+        struct kb_bytes key = {zero, 16 + i % 3 * 8};
+        struct kb_bytes text = {zero, i};
+
+        KBT_OK(kb_crypto_cbc_key(crypto, true, key, NULL), NULL);
+        KBT_OK(kb_crypto_cbc_key(crypto, false, key, NULL), NULL);
+        KBT_OK(kb_crypto_cbc_encrypt(crypto, there, zero, text, NULL), NULL);
+        KBT_OK(kb_crypto_cbc_decrypt(crypto, back, &size, zero,
+                                     (struct kb_bytes){there, kb_crypto_cbc_size(i)}, NULL),
+               NULL);
+        KBT_BYTES(((struct kb_bytes){back, size}), text);
+        if (i % 4 == 3)
+            kb_crypto_forget_keys(crypto);
+    }
+    CU_ASSERT_EQUAL(kb_crypto_cbc_encrypt(crypto, there, zero, (struct kb_bytes){zero, 1}, NULL),
+                    KB_ERR_SYSTEM);
+    CU_ASSERT_EQUAL(kb_crypto_cbc_key(crypto, true, (struct kb_bytes){zero, 17}, NULL),
+                    KB_ERR_USAGE);
+    for (size_t bad = 0; bad < 48; bad++)
+        if (bad % 16)
+            CU_ASSERT_EQUAL(kb_crypto_cbc_decrypt(crypto, back, &size, zero,
+                                                  (struct kb_bytes){zero, bad}, NULL),
+                            KB_ERR_AUTH);
+    kb_crypto_free(crypto);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct kbtest tests[] = {
+        {"SHA-256 in parts", test_sha256},
+        {"AES-CBC: keys of every size", test_keys},
+        {"Wycheproof: AES-CBC with PKCS#7", test_cbc},
+        {"Wycheproof: AES key wrap (OpenSSL)", test_wrap},
+        {"Wycheproof: HMAC (OpenSSL)", test_hmac},
+        {NULL, NULL},
+    };
+
+    return kbtest_main("crypto", tests, argc, argv);
+}
