@@ -21,6 +21,7 @@ include src/attr/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
+	src/conf/config.c \
 	src/crypto/crypto.c src/crypto/crypto.h \
 	src/ddbec/actions.c \
 	src/ddbec/config.c \
@@ -37,3 +38,51 @@ libkb_la_SOURCES += \
 	src/provider/wrapped.c \
 	src/sealed/stream.c
 
+lib_LTLIBRARIES += libkeybridge.la
+libkeybridge_la_SOURCES =
+libkeybridge_la_LIBADD = libkb.la
+libkeybridge_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
+	-export-symbols $(srcdir)/src/keybridge.sym
+EXTRA_libkeybridge_la_DEPENDENCIES = src/keybridge.sym
+EXTRA_DIST += src/keybridge.sym
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = src/keybridge.pc
+
+pkginclude_HEADERS = \
+	src/keybridge/bytes.h \
+	src/keybridge/config.h \
+	src/keybridge/csv.h \
+	src/keybridge/ddbec.h \
+	src/keybridge/file.h \
+	src/keybridge/keybridge.h \
+	src/keybridge/keystore.h \
+	src/keybridge/provider.h \
+	src/keybridge/secret.h \
+	src/keybridge/status.h \
+	src/keybridge/stream.h \
+	src/keybridge/table.h
+
+# The command sees the public headers and exported symbols only.
+bin_PROGRAMS += keybridge
+keybridge_SOURCES = \
+	src/cli/cli.h \
+	src/cli/config.c \
+	src/cli/init.c \
+	src/cli/item.c \
+	src/cli/key.c \
+	src/cli/lines.c \
+	src/cli/load.c \
+	src/cli/main.c \
+	src/cli/options.c \
+	src/cli/sealing.c \
+	src/cli/session.c \
+	src/cli/table.c src/cli/table.h \
+	src/cli/talk.c \
+	src/cli/token.c
+keybridge_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
+keybridge_LDADD = libkeybridge.la $(CJSON_LIBS)
+
+# The program of libkeybridge(3), built as its reader would; tests run it.
+noinst_PROGRAMS += encrypt-item
+encrypt_item_SOURCES = examples/encrypt-item.c
+encrypt_item_LDADD = libkeybridge.la

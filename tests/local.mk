@@ -18,9 +18,19 @@ include tests/token/local.mk
 include tests/vectors/local.mk
 include tests/fuzz/local.mk
 include tests/bench/local.mk
+include tests/cli/local.mk
 
 TESTS += $(check_PROGRAMS)
 else
 check-local:
 	@echo 'make check needs CUnit and jansson (libcunit1-dev libjansson-dev); run configure again' >&2; exit 1
 endif
+
+# Proof beyond `make check`: see tests/stage.sh.
+print-tests:
+	@echo $(TESTS)
+check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz:
+	@mkdir -p stages && cd stages && \
+		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
+.PHONY: bench print-tests check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
+EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp

@@ -36,3 +36,8 @@ check_PROGRAMS += test_crypto
 test_crypto_SOURCES = tests/unit/test_crypto.c
 test_crypto_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 test_crypto_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += test_config
+test_config_SOURCES = tests/unit/test_config.c
+test_config_CPPFLAGS = $(TEST_CPPFLAGS)
+test_config_LDADD = $(TEST_LIBS)

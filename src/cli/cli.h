@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The command's own small parts. Commands use libkeybridge's public headers
+ * only.
+ */
+#ifndef KB_CLI_CLI_H
+#define KB_CLI_CLI_H
+
+#include <keybridge/keybridge.h>
+
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+
+struct cli_verb;
+
+/* What every command has: settings and global options. */
+struct cli {
+    const struct cli_verb *verb;
+    struct kb_config *config;
+    bool json;
+    bool quiet;
+    unsigned verbose;
+    struct kb_error error; /* of the command that runs */
+};
+
+/* One verb of a noun. `run` gets the arguments behind the verb and returns a
+ * status; its error is in cli->error. */
+struct cli_verb {
+    const char *noun;
+    const char *verb; /* "" for a noun that is a command itself */
+    const char *synopsis;
+    const char *summary;
+    enum kb_status (*run)(struct cli *cli, int argc, char **argv);
+};
+
+extern const struct cli_verb cli_init_verbs[], cli_token_verbs[], cli_key_verbs[],
+    cli_item_verbs[], cli_table_verbs[], cli_config_verbs[];
+
+/* --- options ------------------------------------------------------------------ */
+
+struct cli_list {
+    const char **items;
+    size_t count;
+};
+
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST };
+
+struct cli_option {
+    const char *name;
+    char letter; /* 0: none */
+    enum cli_kind kind;
+    void *target; /* bool *, const char **, struct cli_list * by kind */
+};
+
+/* Parses the verb's options and the global ones, which may stand anywhere, and
+ * leaves the other arguments in argv[0..*count). At least `least` and at most
+ * `most` of them: KB_ERR_USAGE. `options` ends with a NULL name. */
+KB_MUST_CHECK enum kb_status cli_parse(struct cli *cli, int argc, char **argv,
+                                       const struct cli_option *options, int least, int most,
+                                       int *count);
+void cli_list_free(struct cli_list *list);
+
+/* "keybridge NOUN VERB --help" as the error's hint. */
+void cli_hint_help(struct cli *cli);
+
+/* Splits "a,b,c" at commas into a list over `text`, which it changes. */
+KB_MUST_CHECK enum kb_status cli_split(struct cli *cli, struct cli_list *out, char *text);
+
+/* --- talk ------------------------------------------------------------------------ */
+
+/* "keybridge: …" on standard error. */
+void cli_say(const char *format, ...) KB_PRINTF(1, 2);
+/* The same unless --quiet. */
+void cli_note(const struct cli *cli, const char *format, ...) KB_PRINTF(2, 3);
+/* Sentence, and hint if there is one. */
+void cli_say_error(const struct kb_error *error);
+
+/* True when the answer on the terminal is yes; false without a terminal. */
+bool cli_ask(const char *question);
+
+/* Prints a JSON value and a newline on standard output, and frees it. */
+KB_MUST_CHECK enum kb_status cli_print_json(struct cli *cli, cJSON *json);
+
+/* Writes to standard output. */
+KB_MUST_CHECK enum kb_status cli_put(struct cli *cli, struct kb_bytes bytes);
+
+/* A counter on the terminal for work that takes longer than a second. */
+struct cli_progress {
+    const char *what; /* "items encrypted" */
+    uint64_t count;
+    bool active;
+    bool shown;
+    struct timespec started;
+    struct timespec last;
+};
+void cli_progress_start(struct cli_progress *progress, const struct cli *cli, const char *what);
+void cli_progress_add(struct cli_progress *progress, uint64_t count);
+void cli_progress_end(struct cli_progress *progress);
+
+/* --- token ------------------------------------------------------------------------- */
+
+/* Opens the configured token with its PIN: from a file, or asked on the
+ * terminal. The caller closes the keystore and then frees the PIN. */
+struct cli_session {
+    struct kb_keystore *keystore;
+    struct kb_token *token; /* a lease for single calls; NULL until cli_session_token */
+    struct kb_secret *pin;
+};
+KB_MUST_CHECK enum kb_status cli_session_open(struct cli_session *session, struct cli *cli);
+KB_MUST_CHECK enum kb_status cli_session_token(struct cli_session *session, struct cli *cli);
+void cli_session_close(struct cli_session *session);
+
+/* Creates default-wrap and default-sign if they are missing. */
+KB_MUST_CHECK enum kb_status cli_create_default_keys(struct cli *cli, struct kb_token *token);
+
+/* A table of trials, or its JSON; *good tells whether all are. */
+KB_MUST_CHECK enum kb_status cli_print_trials(struct cli *cli, const struct kb_token_trial *trials,
+                                              size_t count, bool *good);
+
+/* --- encryptor ----------------------------------------------------------------------- */
+
+/* Options that say how items are encrypted, shared by item and table. */
+struct cli_sealing {
+    const char *format;
+    const char *table; /* signed name */
+    const char *partition_key;
+    const char *sort_key;
+    struct cli_list index_keys;
+    const char *provider;
+    const char *wrap_key;
+    const char *sign_key;
+    const char *content_key;
+    const char *sign_algorithm;
+    const char *content_key_bits;
+    const char *actions;
+    struct cli_list description;
+    const char *description_attribute;
+    const char *signature_attribute;
+    const char *workers;
+};
+/* Rows for an option table: `s` is a struct cli_sealing. */
+#define CLI_SEALING_OPTIONS(s)                                                                     \
+    {"index-key", 0, CLI_LIST, &(s).index_keys}, {"provider", 0, CLI_TEXT, &(s).provider},         \
+        {"wrap-key", 0, CLI_TEXT, &(s).wrap_key}, {"sign-key", 0, CLI_TEXT, &(s).sign_key},        \
+        {"content-key", 0, CLI_TEXT, &(s).content_key},                                            \
+        {"sign-alg", 0, CLI_TEXT, &(s).sign_algorithm},                                            \
+        {"content-key-bits", 0, CLI_TEXT, &(s).content_key_bits},                                  \
+        {"actions", 0, CLI_TEXT, &(s).actions}, {"description", 0, CLI_LIST, &(s).description},    \
+        {"description-attribute", 0, CLI_TEXT, &(s).description_attribute},                        \
+        {"signature-attribute", 0, CLI_TEXT, &(s).signature_attribute},                            \
+        {"workers", 0, CLI_TEXT, &(s).workers}
+void cli_sealing_free(struct cli_sealing *sealing);
+
+/* The encryptor those options and the settings describe. */
+KB_MUST_CHECK enum kb_status cli_sealing_open(struct kb_ddbec **out, struct cli *cli,
+                                              const struct cli_sealing *sealing,
+                                              struct cli_session *session);
+
+/* Worker count from --workers or the settings. */
+KB_MUST_CHECK enum kb_status cli_sealing_workers(struct cli *cli, const struct cli_sealing *sealing,
+                                                 unsigned *out);
+
+/* --- lines ----------------------------------------------------------------------------- */
+
+/* Calls `line` for each line of a file (NULL: standard input) that is not
+ * blank, with its number from 1; before it would have to wait for more input,
+ * calls `pause`. */
+KB_MUST_CHECK enum kb_status cli_each_line(struct cli *cli, const char *path,
+                                           enum kb_status (*line)(void *ctx, uint64_t number,
+                                                                  struct kb_bytes text),
+                                           enum kb_status (*pause)(void *ctx), void *ctx);
+
+/* Where lines go: a file that appears whole (-o), or standard output. */
+struct cli_output {
+    struct cli *cli;
+    struct kb_outfile *file;
+    struct kb_buffer buffer;
+};
+KB_MUST_CHECK enum kb_status cli_output_open(struct cli_output *output, struct cli *cli,
+                                             const char *path, bool private_file);
+KB_MUST_CHECK enum kb_status cli_output_line(struct cli_output *output, struct kb_bytes line);
+KB_MUST_CHECK enum kb_status cli_output_flush(struct cli_output *output);
+/* Publishes a file, or throws it away. */
+KB_MUST_CHECK enum kb_status cli_output_close(struct cli_output *output, bool publish);
+
+/* Items that came through and items that failed. */
+struct cli_counts {
+    uint64_t good;
+    uint64_t bad;
+};
+/* What the counts mean for the command: KB_OK, KB_ERR_PARTIAL (some good), or
+ * KB_ERR_INPUT (none good). Sets the error's sentence. */
+enum kb_status cli_counts_status(struct cli *cli, const struct cli_counts *counts);
+
+#endif

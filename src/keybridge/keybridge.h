@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything libkeybridge offers.
+ */
+#ifndef KEYBRIDGE_KEYBRIDGE_H
+#define KEYBRIDGE_KEYBRIDGE_H
+
+#include <keybridge/bytes.h>
+#include <keybridge/config.h>
+#include <keybridge/csv.h>
+#include <keybridge/ddbec.h>
+#include <keybridge/file.h>
+#include <keybridge/keystore.h>
+#include <keybridge/provider.h>
+#include <keybridge/secret.h>
+#include <keybridge/status.h>
+#include <keybridge/stream.h>
+#include <keybridge/table.h>
+
+#endif

@@ -1,0 +1,15 @@
+# The command as its users see it: plain shell scripts, one for each theme.
+CLI_TESTS = \
+	tests/cli/init.sh \
+	tests/cli/config.sh \
+	tests/cli/help.sh \
+	tests/cli/example.sh \
+	tests/cli/key.sh \
+	tests/cli/item.sh \
+	tests/cli/item-bad.sh \
+	tests/cli/table.sh \
+	tests/cli/table-faults.sh \
+	tests/cli/faults.sh
+
+TESTS += $(CLI_TESTS)
+EXTRA_DIST += tests/cli/lib.sh $(CLI_TESTS)
