@@ -1,0 +1,144 @@
+#!/bin/sh
+# One stage of proof beyond `make check`; each is also a make target.
+#     tests/stage.sh asan|tsan|clang|valgrind|lint|peers|fuzz [SOURCE]
+# Each builds in a folder of its own below the current one. Ends with a plain
+# line "N passed, N failed".
+set -u
+
+stage=${1:?which stage?}
+source=$(cd "${2:-.}" && pwd)
+logs=$PWD
+jobs=$(getconf _NPROCESSORS_ONLN)
+passed=0
+failed=0
+
+say() { printf '%s\n' "$*"; }
+
+# Runs a command with its output in a log that is shown when it fails.
+step() {
+    name=$1
+    shift
+    log=$logs/stage-$stage-$(printf '%s' "$name" | tr -c 'A-Za-z0-9.-' _).log
+    if "$@" >"$log" 2>&1; then
+        say "ok      $name"
+        passed=$((passed + 1))
+        return 0
+    fi
+    say "FAILED  $name (the end of $log)"
+    tail -n 60 "$log"
+    failed=$((failed + 1))
+    return 1
+}
+
+finish() {
+    say "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+    exit
+}
+
+need() {
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null 2>&1 && continue
+        if [ "${CI:-}" = true ]; then
+            say "FAILED  $tool is not installed"
+            failed=$((failed + 1))
+        else
+            say "SKIP    stage $stage: $tool is not installed"
+        fi
+        finish
+    done
+}
+
+# Configures and builds below build-$stage, test programs included.
+build() {
+    mkdir -p "build-$stage" && cd "build-$stage" || exit 1
+    [ -f Makefile ] || step configure "$source/configure" --enable-werror "$@" || finish
+    step build make -j"$jobs" all || finish
+}
+
+# The programs of `make check`, one step each.
+check_each() {
+    step 'build tests' make -j"$jobs" check TESTS= || finish
+    tests=$(make -s print-tests) || finish
+    for test in $tests; do
+        step "$test" make -s check TESTS="$test"
+    done
+}
+
+case $stage in
+asan)
+    build --enable-sanitizers=address,undefined CFLAGS='-O1 -g'
+    # Odd frees inside PKCS#11 modules are not ours to judge.
+    ASAN_OPTIONS=detect_leaks=1:alloc_dealloc_mismatch=0
+    LSAN_OPTIONS=suppressions=$source/tests/lsan.supp:print_suppressions=0
+    UBSAN_OPTIONS=print_stacktrace=1
+    export ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+    check_each
+    ;;
+tsan)
+    build --enable-sanitizers=thread CFLAGS='-O1 -g'
+    step 'build tests' make -j"$jobs" check TESTS= || finish
+    for test in test_ddbec test_token_helpers; do
+        [ -x "$test" ] && step "$test" make -s check TESTS="$test"
+    done
+    ;;
+clang)
+    need clang
+    build CC=clang
+    step 'build tests' make -j"$jobs" check TESTS=
+    ;;
+valgrind)
+    need valgrind
+    build CFLAGS='-O1 -g'
+    step 'build tests' make -j"$jobs" check TESTS= || finish
+    for test in $(make -s print-tests); do
+        case $test in
+        # Scripts start many programs; forks that are killed end no report.
+        *.sh | test_table_faults) continue ;;
+        esac
+        step "$test" env KBTEST_SLOW=1 srcdir="$source" KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token" \
+            KEYBRIDGE="$PWD/keybridge" ./libtool --mode=execute valgrind -q --error-exitcode=99 \
+            --leak-check=full --errors-for-leak-kinds=definite "./$test"
+    done
+    ;;
+lint)
+    need shellcheck mandoc cppcheck
+    cd "$source" || exit 1
+    # shellcheck disable=SC2046  # lists of files without blanks
+    {
+        step shellcheck shellcheck -x -P SCRIPTDIR -S warning $(git ls-files '*.sh' quickstart autogen.sh .ci/run)
+        step mandoc mandoc -T lint -W warning $(git ls-files 'man/*.[1-8]')
+        step cppcheck cppcheck --quiet --error-exitcode=1 --std=c11 --enable=portability \
+            --suppress=missingInclude --inline-suppr -I src -I . -D__GNUC__ \
+            $(git ls-files 'src/*.c' 'keystore/*.c')
+    }
+    step 'house rules' sh tests/house.sh
+    ;;
+peers)
+    need python3
+    python=$PWD/build-peers/venv/bin/python
+    mkdir -p build-peers
+    step 'python client installed' sh "$source/tests/interop/venv.sh" build-peers/venv || finish
+    step 'coverage table is that of the vectors' sh -c \
+        "'$python' '$source/tests/interop/generate.py' --coverage | cmp - '$source/tests/interop/COVERAGE.md'"
+    build
+    export KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token"
+    step 'live, both ways' "$python" "$source/tests/interop/live.py" --keybridge "$PWD/keybridge"
+    ;;
+fuzz)
+    need clang
+    build --enable-fuzzers --enable-sanitizers=address,undefined CC=clang CFLAGS='-O1 -g'
+    step 'build fuzzers' make -j"$jobs" fuzzers || finish
+    for target in fuzz_*; do
+        case $target in *.*) continue ;; esac
+        mkdir -p "corpus-$target"
+        step "$target" "./$target" -max_total_time="${FUZZ_SECONDS:-20}" -rss_limit_mb=1024 \
+            "corpus-$target" "$source/tests/fuzz/corpus/${target#fuzz_}"
+    done
+    ;;
+*)
+    say "unknown stage $stage"
+    exit 2
+    ;;
+esac
+finish
