@@ -74,6 +74,7 @@ keybridge_SOURCES = \
 	src/cli/load.c \
 	src/cli/main.c \
 	src/cli/options.c \
+	src/cli/read.c \
 	src/cli/sealing.c \
 	src/cli/session.c \
 	src/cli/table.c src/cli/table.h \

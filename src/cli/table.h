@@ -53,6 +53,13 @@ KB_MUST_CHECK enum kb_status cli_plain_drain(struct cli_plain *plain,
                                              const struct kb_stream_options *to,
                                              struct kb_error *err);
 
+/* The status of a call that took --key: a key that is none is the caller's
+ * mistake, not damaged data. */
+enum kb_status cli_key_status(struct cli *cli, enum kb_status status);
+
 enum kb_status cli_table_load(struct cli *cli, int argc, char **argv);
+enum kb_status cli_table_get(struct cli *cli, int argc, char **argv);
+enum kb_status cli_table_query(struct cli *cli, int argc, char **argv);
+enum kb_status cli_table_scan(struct cli *cli, int argc, char **argv);
 
 #endif
