@@ -33,4 +33,4 @@ check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fu
 	@mkdir -p stages && cd stages && \
 		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
 .PHONY: bench print-tests check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
-EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp
+EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips

@@ -96,7 +96,7 @@ valgrind)
         # Scripts start many programs; forks that are killed end no report.
         *.sh | test_table_faults) continue ;;
         esac
-        step "$test" env KBTEST_SLOW=1 srcdir="$source" KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token" \
+        step "$test" env srcdir="$source" KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token" \
             KEYBRIDGE="$PWD/keybridge" ./libtool --mode=execute valgrind -q --error-exitcode=99 \
             --leak-check=full --errors-for-leak-kinds=definite "./$test"
     done

@@ -43,6 +43,10 @@ fail() {
 skip() {
     skipped=$((skipped + 1))
     printf 'SKIP %s: %s\n' "$1" "$2"
+    # In CI a skip is a failure unless tests/expected-skips lists it, with the reason.
+    if [ "${CI:-}" = true ] && ! grep -q "^$1: " "$here/../expected-skips"; then
+        fail "skipped in CI: $1"
+    fi
 }
 
 check() {

@@ -50,6 +50,10 @@ const char *token_module(enum token_kind kind)
         if (access(*paths, R_OK) == 0)
             return *paths;
     fprintf(stderr, "SKIP: no %s module found\n", token_kind_name(kind));
+    if (getenv("CI")) {
+        fprintf(stderr, "in CI that is a failure\n");
+        exit(1);
+    }
     return NULL;
 }
 
