@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prepares a token of its own in a folder, for trying things out and for tests.
 #
-#   init-token.sh softhsm DIR            writes DIR/softhsm2.conf and DIR/tokens; make the token in
-#                                        it with: keybridge token init (which asks for the PINs)
+#   init-token.sh softhsm DIR            writes DIR/softhsm2.conf and DIR/tokens; the token in it
+#                                        is made with SoftHSM's own tool
 #   init-token.sh nss     DIR PIN-FILE   makes an NSS database whose password is in PIN-FILE
 #
 # No PIN is ever an argument: others could read it in the list of processes.

@@ -32,5 +32,8 @@ print-tests:
 check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz:
 	@mkdir -p stages && cd stages && \
 		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
-.PHONY: bench print-tests check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
-EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips
+check-all: check check-lint check-clang check-asan check-tsan check-valgrind check-peers check-fuzz
+.PHONY: bench print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
+EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips .ci/run \
+	tests/interop/COVERAGE.md tests/interop/bench_python.py tests/interop/ddbec_peer.py \
+	tests/interop/generate.py tests/interop/live.py tests/interop/requirements.txt tests/interop/venv.sh

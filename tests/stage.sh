@@ -85,7 +85,7 @@ tsan)
 clang)
     need clang
     build CC=clang
-    step 'build tests' make -j"$jobs" check TESTS=
+    check_each
     ;;
 valgrind)
     need valgrind

@@ -242,17 +242,6 @@ bool kb_base64_parse_lenient(struct kb_buffer *out, struct kb_bytes text)
     return bits != 6 && !out->failed;
 }
 
-void kb_hex_format(struct kb_buffer *out, struct kb_bytes bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    uint8_t *to = bytes.size <= SIZE_MAX / 2 ? kb_buffer_extend(out, bytes.size * 2) : NULL;
-
-    for (size_t i = 0; to && i < bytes.size; i++) {
-        *to++ = (uint8_t)digits[bytes.data[i] >> 4];
-        *to++ = (uint8_t)digits[bytes.data[i] & 15];
-    }
-}
-
 static int hex_value(uint8_t c)
 {
     if (c >= '0' && c <= '9')

@@ -31,9 +31,6 @@ bool kb_base64_parse_into(uint8_t *out, size_t *size, struct kb_bytes text);
  * are skipped and padding may be missing. */
 bool kb_base64_parse_lenient(struct kb_buffer *out, struct kb_bytes text);
 
-/* Lower-case hexadecimal, two digits a byte. */
-void kb_hex_format(struct kb_buffer *out, struct kb_bytes bytes);
-
 /* Hexadecimal of either case; white space is skipped when `spaces`. */
 bool kb_hex_parse(struct kb_buffer *out, struct kb_bytes text, bool spaces);
 

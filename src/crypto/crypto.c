@@ -33,10 +33,10 @@ enum kb_status kb_crypto_new(struct kb_crypto **out, struct kb_error *err)
 {
     static const char *const names[KEY_SIZES] = {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"};
     struct kb_crypto *crypto = calloc(1, sizeof *crypto);
-    bool good = crypto != NULL;
+    bool good;
 
     *out = NULL;
-    if (!good)
+    if (!crypto)
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     crypto->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     crypto->hash = EVP_MD_CTX_new();

@@ -199,11 +199,6 @@ void kb_store_close(struct kb_store *store)
     free(store);
 }
 
-const char *kb_store_path(const struct kb_store *store)
-{
-    return store->path;
-}
-
 /* --- creation -------------------------------------------------------------- */
 
 static bool beside_exists(const char *path, const char *suffix)

@@ -42,8 +42,6 @@ KB_MUST_CHECK enum kb_status kb_store_open(struct kb_store **out, const char *pa
 /* Statements must be freed before. NULL is ignored. */
 void kb_store_close(struct kb_store *store);
 
-/* The path it was opened with, for messages. */
-const char *kb_store_path(const struct kb_store *store);
 
 /* Runs SQL that gives no rows we want. */
 KB_MUST_CHECK enum kb_status kb_store_run(struct kb_store *store, const char *sql,

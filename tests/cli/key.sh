@@ -136,11 +136,11 @@ done
 
 # --- wrong use -----------------------------------------------------------------------
 
-expect 5 "'kek'" item encrypt kek kek item out
-expect 5 "'sign-256'" item encrypt sign-256 sign-256 item out
-expect 5 "'content-256'" item encrypt content-256 sign-256 item out
-expect 3 "'nothere'" item encrypt nothere sign-256 item out
-expect 3 "'nothere'" item encrypt kek nothere item out
+expect 5 "'kek'" item encrypt kek kek item out2
+expect 5 "'sign-256'" item encrypt sign-256 sign-256 item out2
+expect 5 "'content-256'" item encrypt content-256 sign-256 item out2
+expect 3 "'nothere'" item encrypt nothere sign-256 item out2
+expect 3 "'nothere'" item encrypt kek nothere item out2
 expect 5 "'kek'" kb item encrypt --table T --partition-key id --provider static --content-key kek \
     --sign-key sign-256 -i "$work/item"
 check 'no failure made an output' [ ! -e "$work/out2" ]

@@ -60,7 +60,8 @@ static void each_vector(const char *file, const char *result, void (*each)(const
         }
     }
     printf("\n    %zu vectors ", count);
-    CU_ASSERT_EQUAL(count, json_integer_value(json_object_get(root, "numberOfTests")));
+    CU_ASSERT_EQUAL((json_int_t)count,
+                    json_integer_value(json_object_get(root, "numberOfTests")));
     json_decref(root);
     for (size_t i = 0; i < 4; i++)
         kb_buffer_free(&parts[i]);
