@@ -231,6 +231,9 @@ static enum kb_status make_released(struct work *work, struct kb_data_key *out, 
     }
     if (rv != CKR_OK)
         return helper_error(helper, err, rv, "making a data key");
+    if (size != out->size)
+        return kb_error_set(err, KB_ERR_TOKEN, "the token made a data key of %lu bytes, not %u",
+                            size, out->size);
     status = wrap(work, object, out, err);
     destroy(work, object);
     return status;
@@ -293,11 +296,8 @@ enum kb_status data_keys_make(struct helper *helper, const struct kb_request *re
         return helper_error(helper, err, rv, "C_GenerateRandom");
     for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
         uint8_t *plain = request->release ? random + i * size : NULL;
-        struct kb_data_key made;
+        struct kb_data_key made = {.status = KB_OK, .size = (uint16_t)size};
 
-        made.status = KB_OK;
-        made.handle = 0;
-        made.size = (uint16_t)size;
         status = plain ? make_released(&work, &made, plain, err) : make_kept(&work, &made, err);
         if (status == KB_OK)
             kb_data_key_put(answer, &made, plain);

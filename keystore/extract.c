@@ -122,33 +122,34 @@ static void copy_weaker(struct attempt *attempt, CK_ATTRIBUTE_TYPE type, bool va
         (void)helper->f->C_DestroyObject(helper->session, copy);
 }
 
-/* The key itself; what the token let us change is changed back at once. */
+/* On a copy in the session, which is under the same rules: the key itself must
+ * not be weak for a moment, should this process end in it. */
 static void set_weaker(struct attempt *attempt, CK_ATTRIBUTE_TYPE type, bool value,
                        const char *what)
 {
     struct helper *helper = attempt->helper;
     enum kb_answer weak = value ? KB_ANSWER_YES : KB_ANSWER_NO;
-    struct template wanted = {.count = 0}, before = {.count = 0};
+    struct template session = {.count = 0}, wanted = {.count = 0};
+    CK_OBJECT_HANDLE copy;
     CK_RV rv;
 
     if (key_flag_read(helper, attempt->key, type) == weak) {
         trial_add(attempt->trials, false, CKR_OK, what, "not needed: the key is like that");
         return;
     }
+    template_flag(&session, CKA_TOKEN, false);
     template_flag(&wanted, type, value);
-    template_flag(&before, type, !value);
-    rv = helper->f->C_SetAttributeValue(helper->session, attempt->key, wanted.rows, wanted.count);
-    if (rv != CKR_OK || key_flag_read(helper, attempt->key, type) != weak) {
-        if (rv == CKR_OK)
-            trial_add(attempt->trials, true, rv, what, "no effect: the key is as it was");
-        else
-            conclude(attempt, rv, what, "");
+    rv = helper->f->C_CopyObject(helper->session, attempt->key, session.rows, session.count, &copy);
+    if (rv != CKR_OK) {
+        conclude(attempt, rv, what, "");
         return;
     }
-    rv = helper->f->C_SetAttributeValue(helper->session, attempt->key, before.rows, before.count);
-    conclude(attempt, CKR_OK, what,
-             rv == CKR_OK ? "the token weakened the key; this was undone"
-                          : "the token weakened the key AND DOES NOT UNDO IT; replace the key");
+    rv = helper->f->C_SetAttributeValue(helper->session, copy, wanted.rows, wanted.count);
+    if (rv == CKR_OK && key_flag_read(helper, copy, type) != weak)
+        trial_add(attempt->trials, true, rv, what, "no effect: the key is as it was");
+    else
+        conclude(attempt, rv, what, "the token weakened a copy of the key");
+    (void)helper->f->C_DestroyObject(helper->session, copy);
 }
 
 enum kb_status extract_try(struct helper *helper, const char *name, struct kb_buffer *answer,

@@ -166,5 +166,7 @@ enum kb_status kb_keystore_init_token(const struct kb_keystore_options *options,
     status = ask_module(options, &request, &keystore, &token, &payload, err);
     kb_token_free(token);
     kb_keystore_close(keystore);
+    if (status == KB_OK)
+        kb_softhsm_save(options);
     return status;
 }

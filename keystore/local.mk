@@ -7,6 +7,7 @@ libkb_la_SOURCES += \
 	keystore/pool.c keystore/pool.h \
 	keystore/process.c \
 	keystore/protocol.c keystore/protocol.h \
+	keystore/softhsm.c \
 	keystore/work.c
 
 # The helper: the only program that links p11-kit and maps a PKCS#11 module.

@@ -5,10 +5,8 @@
  */
 #include "keystore/pool.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static struct kb_token *token_new(struct kb_keystore *keystore, struct kb_error *err)
@@ -127,19 +125,6 @@ static enum kb_status exchange(struct kb_token *token, const struct kb_request *
     return head.status;
 }
 
-/* SoftHSM rewrites the token's file at every login, and a process that starts
- * at that moment finds an empty one. Whoever starts a helper on the same
- * configuration waits for the other. -1 when there is nothing to lock. */
-static int lock_softhsm(const struct kb_keystore_options *options)
-{
-    const char *path = options->softhsm2_conf ? options->softhsm2_conf : getenv("SOFTHSM2_CONF");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-    if (fd >= 0)
-        (void)flock(fd, LOCK_EX);
-    return fd;
-}
-
 static enum kb_status start_helper(struct kb_token *token, bool session, struct kb_error *err)
 {
     const struct kb_keystore_options *options = &token->keystore->options;
@@ -180,7 +165,7 @@ static enum kb_status start_helper(struct kb_token *token, bool session, struct 
 
 static enum kb_status start(struct kb_token *token, bool session, struct kb_error *err)
 {
-    int lock = lock_softhsm(&token->keystore->options);
+    int lock = kb_softhsm_lock(&token->keystore->options);
     enum kb_status status = start_helper(token, session, err);
 
     if (lock >= 0)

@@ -70,4 +70,15 @@ KB_MUST_CHECK enum kb_status kb_process_start(const char *path, const char *soft
 void kb_process_stop(pid_t pid, int fd);
 void kb_process_kill(pid_t pid, int fd);
 
+/* --- softhsm.c --------------------------------------------------------------- */
+
+/* Held while a helper starts, so that only one at a time logs in to the tokens
+ * of one SoftHSM configuration; repairs what a killed one left. A descriptor to
+ * close, or -1 when there is nothing to lock. */
+int kb_softhsm_lock(const struct kb_keystore_options *options);
+
+/* Saves the files of the configuration's tokens, which kb_softhsm_lock goes
+ * back to; after a token was made. */
+void kb_softhsm_save(const struct kb_keystore_options *options);
+
 #endif

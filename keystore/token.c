@@ -212,8 +212,12 @@ int main(int argc, char **argv)
         perror("keybridge-token");
         return 1;
     }
-    /* The end of the input ends us, not the terminal's interrupt key. */
+    /* The end of the input ends us, nothing in the middle of a login: SoftHSM
+     * would be left without its token. */
     signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     /* It could load a PKCS#11 provider into the module's own OpenSSL. */
     unsetenv("OPENSSL_CONF");
