@@ -130,6 +130,11 @@ enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t
     if (!file)
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     file->fd = -1;
+    if (lstat(path, &there) == 0 && S_ISLNK(there.st_mode) && there.st_uid != geteuid() &&
+        there.st_uid != 0) {
+        free(file);
+        return kb_error_set(err, KB_ERR_DENIED, "%s is a link that belongs to somebody else", path);
+    }
     /* The name a link points to is the one to replace, not the link. */
     file->path = realpath(path, NULL);
     if (!file->path)

@@ -115,6 +115,9 @@ static enum kb_status check_file(int fd, const char *path, size_t limit, struct 
         return kb_error_errno(err, KB_ERR_SYSTEM, errno, "%s", path);
     if (!S_ISREG(info->st_mode))
         return kb_error_set(err, KB_ERR_USAGE, "%s is not a regular file", path);
+    if (info->st_uid != geteuid() && info->st_uid != 0)
+        return kb_error_set(err, KB_ERR_DENIED, "%s holds a secret but belongs to somebody else",
+                            path);
     if (info->st_mode & (S_IRWXG | S_IRWXO)) {
         kb_error_set(err, KB_ERR_DENIED, "%s holds a secret but others may read or write it", path);
         kb_error_hint(err, "chmod 600 '%s'", path);

@@ -138,6 +138,7 @@ struct cli_sealing {
     const char *description_attribute;
     const char *signature_attribute;
     const char *workers;
+    bool exact_numbers;
 };
 /* Rows for an option table: `s` is a struct cli_sealing. */
 #define CLI_SEALING_OPTIONS(s)                                                                     \
@@ -149,6 +150,7 @@ struct cli_sealing {
         {"actions", 0, CLI_TEXT, &(s).actions}, {"description", 0, CLI_LIST, &(s).description},    \
         {"description-attribute", 0, CLI_TEXT, &(s).description_attribute},                        \
         {"signature-attribute", 0, CLI_TEXT, &(s).signature_attribute},                            \
+        {"exact-numbers", 0, CLI_FLAG, &(s).exact_numbers},                                        \
         {"workers", 0, CLI_TEXT, &(s).workers}
 void cli_sealing_free(struct cli_sealing *sealing);
 

@@ -326,9 +326,14 @@ static enum kb_status adopt(struct cli *cli, const char *settings, bool create)
 /* Holds other inits on the same home off until it is done. */
 static enum kb_status lock_home(struct cli *cli, const char *home, int *fd)
 {
+    struct stat info;
+
     *fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*fd < 0 || flock(*fd, LOCK_EX) != 0)
+    if (*fd < 0 || flock(*fd, LOCK_EX) != 0 || fstat(*fd, &info) != 0)
         return kb_error_errno(&cli->error, KB_ERR_SYSTEM, errno, "%s", home);
+    if (info.st_uid != geteuid() || info.st_mode & S_IWOTH)
+        return kb_error_set(&cli->error, KB_ERR_DENIED,
+                            "%s belongs to somebody else, or everybody may write there", home);
     return KB_OK;
 }
 

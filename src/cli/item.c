@@ -65,7 +65,7 @@ static enum kb_status finish(struct run *run, enum kb_status status)
     cli_progress_end(&run->progress);
     if (status == KB_OK)
         result = cli_counts_status(run->cli, &run->counts);
-    else if (run->last > run->done)
+    else if (run->last > run->done && !run->output.file)
         cli_say("lines from %llu on were not processed", (unsigned long long)run->done + 1);
     closed = cli_output_close(&run->output, result == KB_OK || result == KB_ERR_PARTIAL);
     return closed == KB_OK ? result : closed;
@@ -237,7 +237,7 @@ static enum kb_status run_inspect(struct cli *cli, int argc, char **argv)
     "    [--sign-key K] [--provider wrapped --wrap-key W | --provider static [--content-key C]]\n" \
     "    [--sign-alg HmacSHA224|HmacSHA256|HmacSHA384|HmacSHA512] [--content-key-bits N]\n"        \
     "    [--actions FILE] [--description k=v]... [--description-attribute N]\n"                    \
-    "    [--signature-attribute N] [--workers N] [-i FILE] [-o FILE]"
+    "    [--signature-attribute N] [--exact-numbers] [--workers N] [-i FILE] [-o FILE]"
 
 const struct cli_verb cli_item_verbs[] = {
     {"item", "encrypt", SEALING_SYNOPSIS, "encrypt and sign DynamoDB-JSON items, one a line",

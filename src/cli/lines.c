@@ -177,8 +177,11 @@ enum kb_status cli_output_flush(struct cli_output *output)
 
 enum kb_status cli_output_close(struct cli_output *output, bool publish)
 {
-    enum kb_status status = publish ? cli_output_flush(output) : KB_OK;
+    enum kb_status status = KB_OK;
 
+    /* Standard output gets what was done, also when the run ends early. */
+    if (publish || !output->file)
+        status = cli_output_flush(output);
     kb_buffer_free(&output->buffer);
     if (output->file && publish && status == KB_OK)
         return kb_outfile_commit(output->file, &output->cli->error);

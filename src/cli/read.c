@@ -82,7 +82,6 @@ static enum kb_status do_get(struct read_run *run, const char *key)
     enum kb_status status =
         kb_table_get(run->table.table, kb_bytes_text(key), &item, &run->cli->error);
 
-    status = cli_key_status(run->cli, status);
     if (status == KB_OK)
         status = take_stored(run, kb_buffer_view(&item));
     kb_buffer_free(&item);

@@ -116,6 +116,7 @@ enum kb_status cli_sealing_open(struct kb_ddbec **out, struct cli *cli,
         .index_key_count = sealing->index_keys.count,
         .description_attribute = sealing->description_attribute,
         .signature_attribute = sealing->signature_attribute,
+        .exact_numbers = sealing->exact_numbers,
     };
     struct kb_provider *provider = NULL;
     struct kb_actions *actions = NULL;

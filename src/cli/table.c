@@ -16,9 +16,18 @@ enum kb_status cli_table_open(struct cli_table *out, struct cli *cli, const char
     if (!where)
         return kb_error_set(&cli->error, KB_ERR_USAGE, "--table is missing");
     status = kb_table_open(&out->table, where, &cli->error);
-    if (status != KB_OK || plaintext)
+    if (status != KB_OK)
         return status;
     schema = kb_table_schema(out->table);
+    /* The name stands in the file, where others may change it. */
+    if (sealing && sealing->table && strcmp(sealing->table, schema->signed_name) != 0) {
+        status = kb_error_set(&cli->error, KB_ERR_AUTH, "%s is signed as table '%s', not '%s'",
+                              where, schema->signed_name, sealing->table);
+        cli_table_close(out);
+        return status;
+    }
+    if (plaintext)
+        return KB_OK;
     sealing->table = schema->signed_name;
     sealing->partition_key = schema->partition.name;
     sealing->sort_key = schema->sort.name[0] ? schema->sort.name : NULL;
@@ -106,17 +115,6 @@ enum kb_status cli_plain_drain(struct cli_plain *plain, const struct kb_stream_o
     plain->count = 0;
     kb_buffer_reset(&plain->text);
     return status;
-}
-
-/* A key that is no key is the caller's mistake, not damaged data. */
-enum kb_status cli_key_status(struct cli *cli, enum kb_status status)
-{
-    struct kb_error error = cli->error;
-
-    if (status != KB_ERR_INPUT)
-        return status;
-    kb_error_clear(&cli->error);
-    return kb_error_set(&cli->error, KB_ERR_USAGE, "--key: %s", kb_error_text(&error));
 }
 
 /* --- create, describe ------------------------------------------------------------------ */
@@ -341,16 +339,16 @@ static enum kb_status run_delete(struct cli *cli, int argc, char **argv)
         status = cli_table_open(&table, cli, where, NULL, true);
     if (status != KB_OK)
         return status;
-    status = cli_key_status(cli, kb_table_delete(table.table, kb_bytes_text(key), &cli->error));
+    status = kb_table_delete(table.table, kb_bytes_text(key), &cli->error);
     cli_table_close(&table);
     return status;
 }
 
 #define TABLE_SYNOPSIS                                                                             \
-    "\n    [--provider wrapped|static] [--wrap-key W] [--sign-key K] [--content-key C]"            \
+    " [--name N]\n    [--provider wrapped|static] [--wrap-key W] [--sign-key K] [--content-key C]"            \
     "\n    [--sign-alg A] [--content-key-bits N] [--actions FILE] [--index-key A]..."              \
     "\n    [--description k=v]... [--description-attribute N] [--signature-attribute N] "          \
-    "[--workers N]"
+    "[--exact-numbers]" "\n    [--workers N]"
 #define READ_SYNOPSIS " [--raw] [--plain-json]"
 
 const struct cli_verb cli_table_verbs[] = {

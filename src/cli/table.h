@@ -10,7 +10,8 @@
 /* Rows for an option table: how items of a table are encrypted. The signed
  * name and the key attributes come from the table. */
 #define CLI_TABLE_OPTIONS(where, sealing)                                                          \
-    {"table", 0, CLI_TEXT, &(where)}, CLI_SEALING_OPTIONS(sealing)
+    {"table", 0, CLI_TEXT, &(where)}, {"name", 0, CLI_TEXT, &(sealing).table},                     \
+        CLI_SEALING_OPTIONS(sealing)
 
 /* A table that is open, with the encryptor its items go through. */
 struct cli_table {
@@ -52,10 +53,6 @@ KB_MUST_CHECK enum kb_status cli_plain_put(struct cli_plain *plain, uint64_t num
 KB_MUST_CHECK enum kb_status cli_plain_drain(struct cli_plain *plain,
                                              const struct kb_stream_options *to,
                                              struct kb_error *err);
-
-/* The status of a call that took --key: a key that is none is the caller's
- * mistake, not damaged data. */
-enum kb_status cli_key_status(struct cli *cli, enum kb_status status);
 
 enum kb_status cli_table_load(struct cli *cli, int argc, char **argv);
 enum kb_status cli_table_get(struct cli *cli, int argc, char **argv);

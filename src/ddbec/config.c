@@ -24,6 +24,8 @@ static enum kb_status protect_key(struct kb_ddbec *ddbec, const char *name,
     struct kb_bytes text = kb_bytes_text(name);
     enum kb_action action = kb_actions_get(actions, text);
 
+    if (name && kb_actions_set(ddbec->keys, text, KB_ACTION_SIGN_ONLY, err) != KB_OK)
+        return KB_ERR_MEMORY;
     if (!name || !*name)
         return kb_error_set(err, KB_ERR_USAGE, "a key attribute has no name");
     if (kb_bytes_equal(text, ddbec->description_attribute) ||
@@ -45,6 +47,8 @@ static enum kb_status set_actions(struct kb_ddbec *ddbec, const struct kb_ddbec_
     const struct kb_actions *given = options->actions;
     enum kb_status status = kb_actions_parse(&ddbec->actions, (struct kb_bytes){NULL, 0}, err);
 
+    if (status == KB_OK)
+        status = kb_actions_parse(&ddbec->keys, (struct kb_bytes){NULL, 0}, err);
     if (status == KB_OK && given)
         ddbec->actions->fallback = given->fallback;
     for (size_t i = 0; status == KB_OK && given && i < given->count; i++)
@@ -162,6 +166,7 @@ enum kb_status kb_ddbec_new(struct kb_ddbec **out, const struct kb_ddbec_options
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     atomic_init(&ddbec->references, 1);
     ddbec->provider = kb_provider_retain(provider);
+    ddbec->exact_numbers = options->exact_numbers;
     ddbec->before_wrapped.max = ddbec->after_wrapped.max = KB_ITEM_SIZE_MAX;
     status = set_names(ddbec, options, err);
     if (status == KB_OK)
@@ -190,6 +195,7 @@ void kb_ddbec_release(struct kb_ddbec *ddbec)
         return;
     kb_provider_release(ddbec->provider);
     kb_actions_free(ddbec->actions);
+    kb_actions_free(ddbec->keys);
     kb_buffer_free(&ddbec->before_wrapped);
     kb_buffer_free(&ddbec->after_wrapped);
     kb_arena_free(&ddbec->memory);

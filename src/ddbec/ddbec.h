@@ -53,6 +53,8 @@ struct kb_ddbec {
     atomic_uint references;
     struct kb_provider *provider;
     struct kb_actions *actions; /* key attributes resolved */
+    struct kb_actions *keys;    /* has the key attributes */
+    bool exact_numbers;
     bool takes_no_action;
     struct kb_arena memory; /* of the texts below */
     struct kb_bytes description_attribute;

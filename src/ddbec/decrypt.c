@@ -117,11 +117,40 @@ static void keep_good(struct kb_worker *worker, const bool *good)
 
 /* --- signatures --------------------------------------------------------------- */
 
-/* One round of verification: strings to sign of the jobs that are not good
- * yet, in one dialect. Python's form is tried first; an item on which the two
- * clients differ gets a second chance in Java's. */
-static enum kb_status verify_round(struct kb_worker *worker, enum kb_attr_dialect dialect,
-                                   bool *good, struct kb_error *err)
+/* A form of the string to sign that is tried. */
+struct form {
+    enum kb_attr_dialect dialect;
+    bool number_exact;
+    unsigned differences; /* tried only on items that differ in one of these; 0: on all */
+};
+
+/* Python rounds a number to 28 digits before it signs it, so that many numbers
+ * have one signature. That is no way to look an item up: a key attribute that
+ * long is not taken in that form. */
+static bool may_round(const struct kb_worker *worker, const struct kb_job *job)
+{
+    const struct kb_ddbec *ddbec = worker->ddbec;
+
+    if (ddbec->exact_numbers)
+        return false;
+    for (size_t i = 0; i < job->target_count; i++)
+        if (kb_actions_has(ddbec->keys, job->targets[i].member->name) &&
+            kb_attr_difference(&job->targets[i].member->value) & KB_DIFFERENCE_DIGITS)
+            return false;
+    return true;
+}
+
+static bool is_to_try(const struct kb_worker *worker, const struct kb_job *job,
+                      const struct form *form)
+{
+    if (form->differences && !(kb_signed_difference(job) & form->differences))
+        return false;
+    return form->number_exact || may_round(worker, job);
+}
+
+/* One round of verification, over the jobs that are not good yet. */
+static enum kb_status verify_round(struct kb_worker *worker, const struct form *form, bool *good,
+                                   struct kb_error *err)
 {
     struct kb_bytes messages[KB_LINES_MAX], signatures[KB_LINES_MAX];
     size_t of_job[KB_LINES_MAX], ends[KB_LINES_MAX];
@@ -133,9 +162,9 @@ static enum kb_status verify_round(struct kb_worker *worker, enum kb_attr_dialec
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++) {
         struct kb_job *job = &worker->jobs[j];
 
-        if (good[j] || (dialect == KB_DIALECT_JAVA && !kb_signed_difference(job)))
+        if (good[j] || !is_to_try(worker, job, form))
             continue;
-        status = kb_string_to_sign(worker, job, dialect, false, err);
+        status = kb_string_to_sign(worker, job, form->dialect, form->number_exact, err);
         signatures[count] = job->signature;
         ends[count] = worker->strings_to_sign.size;
         of_job[count++] = j;
@@ -154,11 +183,17 @@ static enum kb_status verify_round(struct kb_worker *worker, enum kb_attr_dialec
 
 static enum kb_status verify_items(struct kb_worker *worker, struct kb_error *err)
 {
+    static const struct form forms[] = {
+        /* What both clients write, and we, where they agree; then each one's own. */
+        {KB_DIALECT_PYTHON, true, 0},
+        {KB_DIALECT_JAVA, true, KB_DIFFERENCE_ORDER},
+        {KB_DIALECT_PYTHON, false, KB_DIFFERENCE_DIGITS | KB_DIFFERENCE_NEGATIVE_ZERO},
+    };
     bool good[KB_LINES_MAX] = {false};
-    enum kb_status status = verify_round(worker, KB_DIALECT_PYTHON, good, err);
+    enum kb_status status = KB_OK;
 
-    if (status == KB_OK)
-        status = verify_round(worker, KB_DIALECT_JAVA, good, err);
+    for (size_t i = 0; status == KB_OK && i < sizeof forms / sizeof *forms; i++)
+        status = verify_round(worker, &forms[i], good, err);
     if (status == KB_OK)
         keep_good(worker, good);
     return status;

@@ -123,6 +123,28 @@ static enum kb_status serialize_value(struct kb_worker *worker, struct kb_bytes 
     return kb_buffer_check(&worker->scratch, err);
 }
 
+/* No value that long fits an item; it is not even tried. */
+static bool too_big(struct kb_job *job, size_t size)
+{
+    if (size <= KB_ITEM_SIZE_MAX)
+        return false;
+    kb_error_set(&job->line->error, KB_ERR_INPUT,
+                 "the item has over %zu bytes once encrypted; DynamoDB takes at most %d", size,
+                 KB_ITEM_SIZE_MAX);
+    return true;
+}
+
+/* Drops the jobs whose line has an error now. */
+static void drop_failed(struct kb_worker *worker)
+{
+    size_t kept = 0;
+
+    for (size_t j = 0; j < worker->job_count; j++)
+        if (worker->jobs[j].line->error.status == KB_OK)
+            worker->jobs[kept++] = worker->jobs[j];
+    worker->job_count = kept;
+}
+
 /* Room for an encrypted attribute in the arena, its IV in place. */
 static uint8_t *encrypted_room(struct kb_worker *worker, size_t size, const uint8_t *iv,
                                struct kb_error *err)
@@ -158,7 +180,7 @@ static enum kb_status encrypt_here(struct kb_worker *worker, struct kb_job *job,
         if (job->targets[i].name.action != KB_ACTION_ENCRYPT_AND_SIGN)
             continue;
         status = serialize_value(worker, &plain, value, err);
-        if (status != KB_OK)
+        if (status != KB_OK || too_big(job, plain.size))
             break;
         size = kb_crypto_cbc_size(plain.size);
         room = encrypted_room(worker, size, *ivs, err);
@@ -196,7 +218,7 @@ static enum kb_status encrypt_in_token(struct kb_worker *worker, uint8_t *ivs,
                 continue;
             values[count] = &job->targets[i].member->value;
             status = serialize_value(worker, &plain, values[count], err);
-            if (status == KB_OK) {
+            if (status == KB_OK && !too_big(job, plain.size)) {
                 cipher[count].in = kb_arena_copy(&worker->work.arena, plain);
                 cipher[count].handle = job->materials.handle;
                 memcpy(cipher[count].iv, ivs + count * DDBEC_IV_SIZE, DDBEC_IV_SIZE);
@@ -381,7 +403,8 @@ enum kb_status kb_ddbec_encrypt(struct kb_worker *worker, struct kb_line *lines,
     status = take_items(worker, lines, n, err);
     if (status == KB_OK && worker->job_count && !worker->ddbec->takes_no_action) {
         status = encrypt_attributes(worker, err);
-        if (status == KB_OK)
+        drop_failed(worker);
+        if (status == KB_OK && worker->job_count)
             status = sign_items(worker, err);
     }
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++)

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Canonical bytes of an attribute: at worst 400 KB of numbers like 1E-130, two
+ * bytes each as DynamoDB counts, 140 written out. */
+enum { SCRATCH_MAX = 64 * 1024 * 1024, KEEP_MAX = 4 * 1024 * 1024 };
+
 enum kb_status kb_worker_new(struct kb_worker **out, struct kb_ddbec *ddbec, struct kb_error *err)
 {
     struct kb_worker *worker = calloc(1, sizeof *worker);
@@ -17,7 +21,7 @@ enum kb_status kb_worker_new(struct kb_worker **out, struct kb_ddbec *ddbec, str
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     worker->ddbec = kb_ddbec_retain(ddbec);
     worker->out.max = (size_t)KB_LINES_MAX * KB_ITEM_JSON_MAX;
-    worker->scratch.max = KB_ITEM_JSON_MAX * 2;
+    worker->scratch.max = SCRATCH_MAX;
     worker->strings_to_sign.max = (size_t)1 << 30;
     worker->names = calloc(KB_NAME_SLOTS, sizeof *worker->names);
     worker->jobs = calloc(KB_LINES_MAX, sizeof *worker->jobs);
@@ -47,10 +51,21 @@ void kb_worker_free(struct kb_worker *worker)
     free(worker);
 }
 
+/* Empties a buffer; one that a strange item made huge is given back. */
+static void reset_buffer(struct kb_buffer *buffer)
+{
+    if (buffer->capacity > KEEP_MAX)
+        kb_buffer_free(buffer);
+    else
+        kb_buffer_reset(buffer);
+}
+
 void kb_worker_reset(struct kb_worker *worker)
 {
     kb_arena_reset(&worker->work.arena);
-    kb_buffer_reset(&worker->out);
+    reset_buffer(&worker->out);
+    reset_buffer(&worker->scratch);
+    reset_buffer(&worker->strings_to_sign);
     worker->job_count = 0;
 }
 

@@ -33,6 +33,8 @@ struct kb_ddbec_options {
     const struct kb_actions *actions;  /* NULL: encrypt and sign all; borrowed for the call */
     const char *description_attribute; /* NULL: "*amzn-ddb-map-desc*" */
     const char *signature_attribute;   /* NULL: "*amzn-ddb-map-sig*" */
+    bool exact_numbers; /* refuse signatures that only verify over numbers rounded to 28 digits,
+                           as the Python client makes them; no matter for what keybridge wrote */
 };
 
 /* Configuration of the encryptor; immutable, shared by threads, counted. */

@@ -25,8 +25,8 @@ KB_MUST_CHECK enum kb_status kb_secret_new(struct kb_secret **out, size_t size,
 KB_MUST_CHECK enum kb_status kb_secret_copy(struct kb_secret **out, struct kb_bytes bytes,
                                             struct kb_error *err);
 
-/* The PIN or key in a file: a regular file that nobody but its owner can read
- * (mode 0600 or stricter), at most `limit` bytes, one trailing newline (LF or
+/* The PIN or key in a file: a regular file of ours (or root's) that nobody but
+ * its owner can read (mode 0600 or stricter), at most `limit` bytes, one trailing newline (LF or
  * CR LF) dropped when `text`. KB_ERR_DENIED for loose permissions,
  * KB_ERR_NOT_FOUND, KB_ERR_USAGE for a wrong size. */
 KB_MUST_CHECK enum kb_status kb_secret_read_file(struct kb_secret **out, const char *path,

@@ -60,7 +60,8 @@ KB_MUST_CHECK enum kb_status kb_table_put(struct kb_table *table, const struct k
                                           size_t n, size_t *bad, struct kb_error *err);
 
 /* `key`: a JSON item; only its key attributes are looked at, all of them must
- * be there. KB_ERR_NOT_FOUND when no item has it. */
+ * be there: KB_ERR_USAGE. KB_ERR_NOT_FOUND when no item has it; KB_ERR_INPUT when
+ * it is not as it was written. */
 KB_MUST_CHECK enum kb_status kb_table_get(struct kb_table *table, struct kb_bytes key,
                                           struct kb_buffer *out, struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_table_delete(struct kb_table *table, struct kb_bytes key,

@@ -222,6 +222,7 @@ static void local_close(struct kb_table *table)
     kb_store_close(local->store);
     kb_arena_free(&local->arena);
     kb_buffer_free(&local->keys);
+    kb_buffer_free(&local->row_key);
     free(local);
 }
 
@@ -244,6 +245,7 @@ static enum kb_status local_open(struct kb_table **out, const char *name, struct
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     local->table.methods = &methods;
     local->keys = (struct kb_buffer)KB_BUFFER_INIT(SIZE_MAX / 2);
+    local->row_key = (struct kb_buffer)KB_BUFFER_INIT(SIZE_MAX / 2);
     status = kb_store_open(&local->store, name, &table_file, err);
     if (status == KB_OK)
         status = check_layout(local->store, err);

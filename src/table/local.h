@@ -32,6 +32,7 @@ struct local {
     struct kb_store *store;
     struct kb_statement *statements[LOCAL_STATEMENTS];
     struct kb_arena arena;
+    struct kb_buffer row_key; /* of the row that is checked */
     struct kb_buffer keys;
     uint64_t changes; /* transactions through this handle */
 };

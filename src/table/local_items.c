@@ -42,14 +42,6 @@ int64_t local_mark(struct local_key key, struct kb_bytes item)
     return (int64_t)(state & INT64_MAX);
 }
 
-static enum kb_status check_row(struct local *local, struct local_key key, int64_t mark,
-                                struct kb_bytes item, struct kb_error *err)
-{
-    if (mark == local_mark(key, item))
-        return KB_OK;
-    return kb_store_damaged(local->store, "an item is not as it was written", err);
-}
-
 /* --- one key --------------------------------------------------------------- */
 
 static struct local_key read_key(struct kb_reader *reader)
@@ -84,6 +76,43 @@ static enum kb_status key_of(struct local *local, struct local_key *out, struct 
     return status;
 }
 
+/* Is the row as it was written, and the item that of the row's key? Whoever
+ * changes the file can make a mark, so the second is asked too: an item under
+ * another item's key would answer for it. `key` is used up. */
+static enum kb_status check_row(struct local *local, struct local_key key, int64_t mark,
+                                struct kb_bytes item, struct kb_error *err)
+{
+    struct kb_error unused = {0};
+    struct local_key own;
+
+    if (mark != local_mark(key, item))
+        return kb_store_damaged(local->store, "an item is not as it was written", err);
+    kb_buffer_reset(&local->row_key);
+    kb_buffer_put_lv(&local->row_key, key.partition);
+    kb_buffer_put_lv(&local->row_key, key.sort);
+    if (kb_buffer_check(&local->row_key, err) != KB_OK)
+        return KB_ERR_MEMORY;
+    if (key_of(local, &own, item, &unused) != KB_OK ||
+        !kb_bytes_equal(kb_buffer_view(&local->keys), kb_buffer_view(&local->row_key)))
+        return kb_store_damaged(local->store, "an item stands under the key of another", err);
+    return KB_OK;
+}
+
+/* As key_of, for a key that the caller asks for: what is wrong with it is the
+ * caller's mistake, not damaged data. */
+static enum kb_status key_asked_for(struct local *local, struct local_key *out,
+                                    struct kb_bytes item, struct kb_error *err)
+{
+    struct kb_error why = {0};
+    enum kb_status status = key_of(local, out, item, &why);
+
+    if (status == KB_ERR_INPUT)
+        return kb_error_set(err, KB_ERR_USAGE, "the key: %s", kb_error_text(&why));
+    if (status != KB_OK && err && err->status == KB_OK)
+        *err = why;
+    return status;
+}
+
 enum kb_status local_get(struct kb_table *table, struct kb_bytes key_item, struct kb_buffer *out,
                          struct kb_error *err)
 {
@@ -91,7 +120,7 @@ enum kb_status local_get(struct kb_table *table, struct kb_bytes key_item, struc
     struct local_key key;
     struct kb_statement *get;
     bool row;
-    enum kb_status status = key_of(local, &key, key_item, err);
+    enum kb_status status = key_asked_for(local, &key, key_item, err);
 
     if (status != KB_OK)
         return status;
@@ -232,7 +261,7 @@ enum kb_status local_delete(struct kb_table *table, struct kb_bytes key_item, st
     struct local *local = (struct local *)table;
     struct local_key key;
     int64_t size = 0;
-    enum kb_status status = key_of(local, &key, key_item, err);
+    enum kb_status status = key_asked_for(local, &key, key_item, err);
 
     if (status == KB_OK)
         status = kb_store_begin(local->store, err);

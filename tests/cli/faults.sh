@@ -9,6 +9,12 @@ head -n 1 many >one
 encrypt() { kb item encrypt --table T --partition-key id "$@"; }
 decrypt() { kb item decrypt --table T --partition-key id "$@"; }
 helpers() { ps -o pid= --ppid "$1"; }
+await_helpers() {
+    for _ in $(seq 200); do
+        [ -z "$(helpers "$1")" ] || return 0
+        sleep 0.02
+    done
+}
 
 # --- killed helpers ------------------------------------------------------------------------
 
@@ -48,7 +54,7 @@ mkfifo pipe
 run=$!
 exec 9>pipe
 cat one >&9
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for _ in $(seq 300); do
     [ "$(lines sealed)" = 1 ] && break
     sleep 0.1
 done
@@ -97,7 +103,7 @@ check 'a closed output is an error' [ $? = 1 ]
 
 "$KEYBRIDGE" item encrypt --table T --partition-key id --workers 2 -i many -o sealed &
 run=$!
-sleep 0.2
+await_helpers $run
 for process in $run $(helpers $run); do
     cat "/proc/$process/cmdline" "/proc/$process/environ" 2>/dev/null | tr '\0' '\n' >>seen
     [ "$process" = "$run" ] || echo "$process" >>found
@@ -119,7 +125,7 @@ cd core || exit
 # shellcheck disable=SC3045  # dash and bash have it
 (ulimit -c unlimited; exec "$KEYBRIDGE" item encrypt --table T --partition-key id -i ../many -o x) &
 run=$!
-sleep 0.2
+await_helpers $run
 # shellcheck disable=SC2046
 kill -ABRT $run $(helpers $run) 2>/dev/null
 wait $run 2>/dev/null

@@ -9,6 +9,7 @@ CLI_TESTS = \
 	tests/cli/item-bad.sh \
 	tests/cli/table.sh \
 	tests/cli/table-faults.sh \
+	tests/cli/forged.sh \
 	tests/cli/faults.sh
 
 TESTS += $(CLI_TESTS)

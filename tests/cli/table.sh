@@ -173,7 +173,7 @@ expect 0 '"*amzn-ddb-map-sig*"' t get --key "$x9" --raw
 expect 0 '"v":"v9"' t get --key '{"p":{"S":"x"},"s":{"N":"9.00"}}' --plain-json
 expect 3 'key' t get --key '{"p":{"S":"x"},"s":{"N":"8"}}'
 expect 2 "'s'" t get --key '{"p":{"S":"x"}}'
-expect 2 '--key' t get --key '{'
+expect 2 'the key' t get --key '{'
 expect 2 '--key' t get
 expect 4 'altered' t get --key "$x9" --sign-key default-sign --description-attribute d
 expect 5 "'default-sign'" t scan --wrap-key default-sign

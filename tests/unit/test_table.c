@@ -220,8 +220,8 @@ static void test_put_get_delete(void)
     check_count(table, 0, 0);
     CU_ASSERT_EQUAL(kb_table_get(table, key, &out, NULL), KB_ERR_NOT_FOUND);
     CU_ASSERT_EQUAL(kb_table_get(table, kb_bytes_text("{\"p\":{\"S\":\"a\"}}"), &out, NULL),
-                    KB_ERR_INPUT);
-    CU_ASSERT_EQUAL(kb_table_delete(table, kb_bytes_text("{}"), NULL), KB_ERR_INPUT);
+                    KB_ERR_USAGE);
+    CU_ASSERT_EQUAL(kb_table_delete(table, kb_bytes_text("{}"), NULL), KB_ERR_USAGE);
     kb_buffer_free(&out);
     kb_table_close(table);
 }
