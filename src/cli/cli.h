@@ -104,11 +104,12 @@ void cli_progress_end(struct cli_progress *progress);
  * terminal. The caller closes the keystore and then frees the PIN. */
 struct cli_session {
     struct kb_keystore *keystore;
-    struct kb_token *token; /* a lease for single calls; NULL until cli_session_token */
+    struct kb_token *token; /* a lease for single calls, of cli_session_open_token */
     struct kb_secret *pin;
 };
 KB_MUST_CHECK enum kb_status cli_session_open(struct cli_session *session, struct cli *cli);
-KB_MUST_CHECK enum kb_status cli_session_token(struct cli_session *session, struct cli *cli);
+/* The same, with a lease of a token for single calls. */
+KB_MUST_CHECK enum kb_status cli_session_open_token(struct cli_session *session, struct cli *cli);
 void cli_session_close(struct cli_session *session);
 
 /* Creates default-wrap and default-sign if they are missing. */

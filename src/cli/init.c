@@ -305,12 +305,10 @@ static enum kb_status adopt(struct cli *cli, const char *settings, bool create)
                              * work from another shell too. */
                             conf ? conf : getenv("SOFTHSM2_CONF")};
     struct cli_session session;
-    enum kb_status status = cli_session_open(&session, cli);
+    enum kb_status status = cli_session_open_token(&session, cli);
 
     if (status == KB_OK) {
-        status = cli_session_token(&session, cli);
-        if (status == KB_OK)
-            status = check_keys(cli, session.token, create);
+        status = check_keys(cli, session.token, create);
         if (status == KB_OK)
             status = write_settings(cli, settings, members, values, 5);
         if (status == KB_OK)

@@ -63,12 +63,10 @@ static enum kb_status run_create(struct cli *cli, int argc, char **argv)
     if (status == KB_OK)
         status = make_spec(cli, &options, argv[0], &spec);
     if (status == KB_OK)
-        status = cli_session_open(&session, cli);
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_key_create(session.token, &spec, &cli->error);
+    status = kb_key_create(session.token, &spec, &cli->error);
     if (status == KB_OK)
         cli_note(cli, "key '%s' (%s, %s) is in token '%s'", spec.name, options.type, options.use,
                  kb_keystore_info(session.keystore)->label);
@@ -150,14 +148,12 @@ static enum kb_status run_import(struct cli *cli, int argc, char **argv)
     if (status == KB_OK)
         status = read_key(cli, &options, &value);
     if (status == KB_OK)
-        status = cli_session_open(&session, cli);
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK) {
         kb_secret_free(value);
         return status;
     }
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_key_import(session.token, &spec, value, &cli->error);
+    status = kb_key_import(session.token, &spec, value, &cli->error);
     if (status == KB_OK)
         cli_note(cli, "key '%s' (%s, %s) is imported into token '%s'; %s still holds it", spec.name,
                  options.type, options.use, kb_keystore_info(session.keystore)->label, options.in);
@@ -314,12 +310,10 @@ static enum kb_status run_list(struct cli *cli, int argc, char **argv)
 
     status = cli_parse(cli, argc, argv, table, 0, 0, &rest);
     if (status == KB_OK)
-        status = cli_session_open(&session, cli);
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_key_list(session.token, list_key, &listing, &cli->error);
+    status = kb_key_list(session.token, list_key, &listing, &cli->error);
     if (status == KB_OK && listing.failed)
         status = kb_error_set(&cli->error, KB_ERR_MEMORY, "no memory");
     if (status == KB_OK)
@@ -359,12 +353,10 @@ static enum kb_status run_show(struct cli *cli, int argc, char **argv)
 
     status = cli_parse(cli, argc, argv, table, 1, 1, &rest);
     if (status == KB_OK)
-        status = cli_session_open(&session, cli);
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_key_find(session.token, argv[0], &info, &cli->error);
+    status = kb_key_find(session.token, argv[0], &info, &cli->error);
     if (status == KB_OK && extract)
         status = try_extract(cli, session.token, argv[0]);
     else if (status == KB_OK && cli->json)
@@ -394,12 +386,10 @@ static enum kb_status run_destroy(struct cli *cli, int argc, char **argv)
         kb_error_hint(&cli->error, "what is under it can never be read again; --yes to go on");
         return KB_ERR_USAGE;
     }
-    status = cli_session_open(&session, cli);
+    status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_key_destroy(session.token, argv[0], &cli->error);
+    status = kb_key_destroy(session.token, argv[0], &cli->error);
     if (status == KB_OK)
         cli_note(cli, "key '%s' is destroyed", argv[0]);
     cli_session_close(&session);

@@ -110,10 +110,16 @@ enum kb_status cli_session_open(struct cli_session *session, struct cli *cli)
     return status;
 }
 
-enum kb_status cli_session_token(struct cli_session *session, struct cli *cli)
+enum kb_status cli_session_open_token(struct cli_session *session, struct cli *cli)
 {
-    return session->token ? KB_OK
-                          : kb_token_lease(&session->token, session->keystore, &cli->error);
+    enum kb_status status = cli_session_open(session, cli);
+
+    if (status != KB_OK)
+        return status;
+    status = kb_token_lease(&session->token, session->keystore, &cli->error);
+    if (status != KB_OK)
+        cli_session_close(session);
+    return status;
 }
 
 void cli_session_close(struct cli_session *session)

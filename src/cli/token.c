@@ -138,12 +138,10 @@ static enum kb_status run_probe(struct cli *cli, int argc, char **argv)
 
     status = cli_parse(cli, argc, argv, no_options, 0, 0, &rest);
     if (status == KB_OK)
-        status = cli_session_open(&session, cli);
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
-    status = cli_session_token(&session, cli);
-    if (status == KB_OK)
-        status = kb_token_probe(session.token, trials, TRIALS_MAX, &count, &cli->error);
+    status = kb_token_probe(session.token, trials, TRIALS_MAX, &count, &cli->error);
     if (status == KB_OK)
         status = cli_print_trials(cli, trials, count, &good);
     cli_session_close(&session);
