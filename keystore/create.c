@@ -6,21 +6,6 @@
 
 #include <string.h>
 
-/* Attributes that only add protection: a token that refuses one gets the key
- * without it, and the key is shown as not protected in that way.
- * CKA_MODIFIABLE stays true: SoftHSM makes no session copy of a key that may
- * not be modified, and without the copy every use costs several times more. */
-enum { POLICY_MECHANISMS = 1, POLICY_UNWRAP = 2, POLICY_ALL = 3 };
-
-struct new_key {
-    const struct kb_key_spec *spec;
-    uint8_t id[KEY_ID_SIZE];
-    CK_KEY_TYPE type;
-    CK_ULONG size;
-    const uint8_t *value; /* NULL: to be generated */
-    CK_MECHANISM_TYPE allowed;
-};
-
 static unsigned uses_of(enum kb_key_use use)
 {
     return use == KB_KEY_WRAP   ? MAY_WRAP | MAY_UNWRAP
@@ -28,7 +13,9 @@ static unsigned uses_of(enum kb_key_use use)
                                 : MAY_ENCRYPT | MAY_DECRYPT;
 }
 
-static void fill(struct template *out, const struct new_key *key, unsigned policy)
+/* CKA_MODIFIABLE stays true: SoftHSM makes no session copy of a key that may
+ * not be modified, and without the copy every use costs several times more. */
+void policy_put(struct template *out, const struct new_key *key, unsigned policy)
 {
     static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     static CK_ATTRIBUTE unwrapped[] = {
@@ -36,6 +23,16 @@ static void fill(struct template *out, const struct new_key *key, unsigned polic
         {CKA_EXTRACTABLE, &no, sizeof no},
     };
 
+    template_flag(out, CKA_MODIFIABLE, true);
+    if (policy & POLICY_MECHANISMS)
+        template_bytes(out, CKA_ALLOWED_MECHANISMS, key->allowed,
+                       key->allowed_count * sizeof key->allowed[0]);
+    if (policy & POLICY_UNWRAP)
+        template_bytes(out, CKA_UNWRAP_TEMPLATE, unwrapped, sizeof unwrapped);
+}
+
+static void fill(struct template *out, const struct new_key *key, unsigned policy)
+{
     out->count = out->numbers_used = 0;
     template_number(out, CKA_CLASS, CKO_SECRET_KEY);
     template_number(out, CKA_KEY_TYPE, key->type);
@@ -50,25 +47,27 @@ static void fill(struct template *out, const struct new_key *key, unsigned polic
         template_bytes(out, CKA_VALUE, key->value, key->size);
     else
         template_number(out, CKA_VALUE_LEN, key->size);
-    template_flag(out, CKA_MODIFIABLE, true);
-    if (policy & POLICY_MECHANISMS)
-        template_bytes(out, CKA_ALLOWED_MECHANISMS, &key->allowed, sizeof key->allowed);
-    if (policy & POLICY_UNWRAP)
-        template_bytes(out, CKA_UNWRAP_TEMPLATE, unwrapped, sizeof unwrapped);
+    policy_put(out, key, policy);
 }
 
-static CK_RV make_once(struct helper *helper, const struct new_key *key, unsigned policy)
+static CK_RV make_once(struct helper *helper, const struct new_key *key, unsigned policy,
+                       const char **call)
 {
     struct template wanted;
     CK_OBJECT_HANDLE object;
     CK_MECHANISM mechanism;
+    enum mechanism which =
+        key->type == CKK_AES ? MECHANISM_AES_KEY_GEN : MECHANISM_SECRET_KEY_GEN;
 
+    if (key->type == CKK_RSA || key->type == CKK_EC)
+        return pair_make(helper, key, policy, call);
     fill(&wanted, key, policy);
+    *call = key->value                       ? "C_CreateObject of a key"
+            : which == MECHANISM_AES_KEY_GEN ? "C_GenerateKey with CKM_AES_KEY_GEN"
+                                             : "C_GenerateKey with CKM_GENERIC_SECRET_KEY_GEN";
     if (key->value)
         return helper->f->C_CreateObject(helper->session, wanted.rows, wanted.count, &object);
-    mechanism = mechanism_make(
-        helper->vendor,
-        key->type == CKK_AES ? MECHANISM_AES_KEY_GEN : MECHANISM_SECRET_KEY_GEN, NULL);
+    mechanism = mechanism_make(helper->vendor, which, NULL);
     return helper->f->C_GenerateKey(helper->session, &mechanism, wanted.rows, wanted.count,
                                     &object);
 }
@@ -82,20 +81,21 @@ static bool may_be_policy(CK_RV rv)
 }
 
 /* Drops as few policy attributes as the token makes us. */
-static CK_RV make(struct helper *helper, const struct new_key *key)
+static enum kb_status make(struct helper *helper, const struct new_key *key, struct kb_error *err)
 {
     static const unsigned without[] = {0, POLICY_UNWRAP, POLICY_MECHANISMS, POLICY_ALL};
     unsigned wanted = key->spec->release_never ? POLICY_ALL : POLICY_MECHANISMS;
+    const char *call = "";
     CK_RV rv = CKR_OK;
 
     for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
         if (without[i] & ~wanted)
             continue;
-        rv = make_once(helper, key, wanted & ~without[i]);
+        rv = make_once(helper, key, wanted & ~without[i], &call);
         if (rv == CKR_OK || !may_be_policy(rv))
             break;
     }
-    return rv;
+    return rv == CKR_OK ? KB_OK : helper_error(helper, err, rv, "%s", call);
 }
 
 static size_t size_of_type(enum kb_key_type type)
@@ -107,11 +107,22 @@ static size_t size_of_type(enum kb_key_type type)
     return type == KB_KEY_AES_128 ? 16 : type == KB_KEY_AES_192 ? 24 : 32;
 }
 
-static enum kb_status check_spec(const struct kb_key_spec *spec, struct kb_error *err)
+static bool is_pair(enum kb_key_type type)
+{
+    return key_type_is_rsa(type) || key_type_is_ec(type);
+}
+
+static bool fits(enum kb_key_use use, enum kb_key_type type)
 {
     enum kb_hash hash;
-    bool hmac = kb_key_type_hash(spec->type, &hash);
 
+    if (key_type_is_rsa(type))
+        return use == KB_KEY_WRAP || use == KB_KEY_SIGN;
+    return (use == KB_KEY_SIGN) == (kb_key_type_hash(type, &hash) || key_type_is_ec(type));
+}
+
+static enum kb_status check_spec(const struct kb_key_spec *spec, struct kb_error *err)
+{
     if (!key_name_valid(spec->name)) {
         kb_error_set(err, KB_ERR_USAGE, "'%.80s' cannot be a key's name", spec->name);
         kb_error_hint(err, "1 to %d of A-Z a-z 0-9 . _ -", KB_TOKEN_NAME_MAX);
@@ -119,13 +130,48 @@ static enum kb_status check_spec(const struct kb_key_spec *spec, struct kb_error
     }
     if (spec->use == KB_KEY_USE_UNKNOWN || spec->type == KB_KEY_TYPE_UNKNOWN)
         return kb_error_set(err, KB_ERR_USAGE, "a new key needs a use and a type");
-    if (hmac != (spec->use == KB_KEY_SIGN))
+    if (!fits(spec->use, spec->type))
         return kb_error_set(err, KB_ERR_USAGE, "a %s key cannot be of type %s",
                             kb_key_use_format(spec->use), kb_key_type_format(spec->type));
-    if (spec->release_never && spec->use != KB_KEY_WRAP)
+    if (spec->public_only && !is_pair(spec->type))
+        return kb_error_set(err, KB_ERR_USAGE, "a key of type %s has no public half",
+                            kb_key_type_format(spec->type));
+    if (spec->release_never && (spec->use != KB_KEY_WRAP || spec->public_only))
         return kb_error_set(err, KB_ERR_USAGE,
                             "only a wrap key can keep data keys from being released");
     return KB_OK;
+}
+
+/* By the list: C_GetMechanismInfo of SoftHSM knows those it was told not to do
+ * as well. A list that cannot be read lacks nothing. */
+static bool is_listed(struct helper *helper, CK_MECHANISM_TYPE wanted)
+{
+    CK_MECHANISM_TYPE list[512];
+    CK_ULONG count = sizeof list / sizeof list[0];
+
+    if (helper->f->C_GetMechanismList(helper->place.slot, list, &count) != CKR_OK)
+        return true;
+    for (CK_ULONG i = 0; i < count; i++)
+        if (list[i] == wanted)
+            return true;
+    return false;
+}
+
+/* A mechanism that stands in for others is allowed where one of those is not
+ * there. */
+static void allow(struct helper *helper, struct new_key *key)
+{
+    enum mechanism which[KEY_MECHANISMS_MAX];
+    size_t must, count = mechanisms_of_key(which, &must, key->spec->use, key->spec->type,
+                                           key->spec->release_never);
+    bool lacking = false;
+
+    for (size_t i = 0; i < count && (i < must || lacking); i++) {
+        CK_MECHANISM_TYPE number = mechanism_row(helper->vendor, which[i])->number;
+
+        key->allowed[key->allowed_count++] = number;
+        lacking = lacking || (must < count && !is_listed(helper, number));
+    }
 }
 
 /* The name must be free. Another program may take it at this moment; then
@@ -149,11 +195,13 @@ static enum kb_status start(struct helper *helper, const struct kb_key_spec *spe
         return helper_error(helper, err, rv, "C_GenerateRandom");
     *key = (struct new_key){
         .spec = spec,
-        .type = spec->use == KB_KEY_SIGN ? CKK_GENERIC_SECRET : CKK_AES,
+        .type = key_type_is_rsa(spec->type)   ? CKK_RSA
+                : key_type_is_ec(spec->type)  ? CKK_EC
+                : spec->use == KB_KEY_SIGN    ? CKK_GENERIC_SECRET
+                                              : CKK_AES,
         .size = size_of_type(spec->type),
-        .allowed =
-            mechanism_row(helper->vendor, mechanism_of_key(spec->use, spec->type))->number,
     };
+    allow(helper, key);
     key_id_make(key->id, spec, origin, random);
     return KB_OK;
 }
@@ -163,18 +211,18 @@ enum kb_status key_create(struct helper *helper, const struct kb_key_spec *spec,
 {
     struct new_key key;
     enum kb_status status = start(helper, spec, KB_KEY_GENERATED, &key, err);
-    CK_RV rv;
 
     if (status != KB_OK)
         return status;
-    rv = make(helper, &key);
-    if (rv == CKR_OK)
-        return KB_OK;
-    return helper_error(
-        helper, err, rv, "C_GenerateKey with %s",
-        mechanism_row(helper->vendor, key.type == CKK_AES ? MECHANISM_AES_KEY_GEN
-                                                          : MECHANISM_SECRET_KEY_GEN)
-            ->name);
+    if (spec->public_only)
+        return kb_error_set(err, KB_ERR_USAGE, "a public key alone cannot be made, only imported");
+    if (spec->type == KB_KEY_RSA || spec->type == KB_KEY_EC) {
+        kb_error_set(err, KB_ERR_USAGE, "a new key needs a size: %s does not say which",
+                     kb_key_type_format(spec->type));
+        kb_error_hint(err, "rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384");
+        return KB_ERR_USAGE;
+    }
+    return make(helper, &key, err);
 }
 
 static enum kb_status check_value(const struct kb_key_spec *spec, struct kb_bytes value,
@@ -186,9 +234,9 @@ static enum kb_status check_value(const struct kb_key_spec *spec, struct kb_byte
         return kb_error_set(err, KB_ERR_USAGE, "a key of type %s has %zu bytes, not %zu",
                             kb_key_type_format(spec->type), wanted, value.size);
     }
-    if (value.size == 0 || value.size > KB_REQUEST_VALUE_MAX)
+    if (value.size == 0 || value.size > KB_HMAC_KEY_MAX)
         return kb_error_set(err, KB_ERR_USAGE, "an HMAC key has 1 to %d bytes, not %zu",
-                            KB_REQUEST_VALUE_MAX, value.size);
+                            KB_HMAC_KEY_MAX, value.size);
     if (value.size >= wanted || spec->allow_weak)
         return KB_OK;
     kb_error_set(err, KB_ERR_USAGE, "a key of %zu bytes is too short for %s, which wants %zu",
@@ -197,37 +245,71 @@ static enum kb_status check_value(const struct kb_key_spec *spec, struct kb_byte
     return KB_ERR_USAGE;
 }
 
-enum kb_status key_import(struct helper *helper, const struct kb_key_spec *spec,
-                          struct kb_bytes value, struct kb_error *err)
+static enum kb_status import_secret(struct helper *helper, struct new_key *key,
+                                    struct kb_bytes value, struct kb_error *err)
 {
-    uint8_t padded[KB_REQUEST_VALUE_MAX] = {0};
-    struct new_key key;
-    enum kb_status status = start(helper, spec, KB_KEY_IMPORTED, &key, err);
-    CK_RV rv;
+    uint8_t padded[KB_HMAC_KEY_MAX] = {0};
+    enum kb_status status = check_value(key->spec, value, key->size, err);
 
-    if (status == KB_OK)
-        status = check_value(spec, value, key.size, err);
     if (status != KB_OK)
         return status;
     /* HMAC itself fills a key up with zeros, so that no MAC changes. */
     memcpy(padded, value.data, value.size);
-    key.value = padded;
-    if (value.size > key.size)
-        key.size = value.size;
-    rv = make(helper, &key);
+    key->value = padded;
+    if (value.size > key->size)
+        key->size = value.size;
+    status = make(helper, key, err);
     kb_wipe(padded, sizeof padded);
-    return rv == CKR_OK ? KB_OK : helper_error(helper, err, rv, "C_CreateObject of a key");
+    return status;
+}
+
+/* The client has read the encoding; that the numbers are those of its type is
+ * all that is left to see. */
+static enum kb_status import_pair(struct helper *helper, const struct new_key *key,
+                                  struct kb_bytes value, struct kb_error *err)
+{
+    struct kb_reader reader = kb_reader_of(value);
+    struct new_key with_parts = *key;
+    struct kb_key_parts parts;
+    bool rsa = key->type == CKK_RSA, good;
+
+    good = kb_key_parts_get(&reader, &parts) && kb_reader_done(&reader);
+    if (rsa)
+        good = good && parts.modulus.size && parts.public_exponent.size &&
+               (key->spec->public_only || (parts.private_exponent.size && parts.coefficient.size));
+    else
+        good = good && kb_type_of_curve(parts.curve) == key->spec->type && parts.point.size &&
+               (key->spec->public_only || parts.scalar.size);
+    if (!good)
+        return kb_error_set(err, KB_ERR_INPUT, "the numbers are not those of a key of type %s",
+                            kb_key_type_format(key->spec->type));
+    with_parts.parts = &parts;
+    return make(helper, &with_parts, err);
+}
+
+enum kb_status key_import(struct helper *helper, const struct kb_key_spec *spec,
+                          struct kb_bytes value, struct kb_error *err)
+{
+    struct new_key key;
+    enum kb_status status = start(helper, spec, KB_KEY_IMPORTED, &key, err);
+
+    if (status != KB_OK)
+        return status;
+    return is_pair(spec->type) ? import_pair(helper, &key, value, err)
+                               : import_secret(helper, &key, value, err);
 }
 
 enum kb_status key_destroy(struct helper *helper, const char *name, struct kb_error *err)
 {
-    const struct found_key *key;
+    struct found_key *key;
     enum kb_status status = key_find(helper, name, &key, err);
     CK_RV rv;
 
     if (status != KB_OK)
         return status;
     rv = helper->f->C_DestroyObject(helper->session, key->object);
+    if (rv == CKR_OK && key->public_object != CK_INVALID_HANDLE)
+        rv = helper->f->C_DestroyObject(helper->session, key->public_object);
     return rv == CKR_OK ? KB_OK
                         : helper_error(helper, err, rv, "C_DestroyObject of key '%.80s'", name);
 }

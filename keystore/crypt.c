@@ -1,67 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * MACs and AES-CBC in the token.
+ * AES-CBC in the token.
  */
 #include "keystore/helper.h"
 
 #include <string.h>
 
-/* Some modules refuse NULL even with no bytes to read. */
-static CK_BYTE *input(struct kb_bytes bytes)
+CK_BYTE *kb_input(struct kb_bytes bytes)
 {
     static CK_BYTE nothing;
 
     return bytes.size ? (CK_BYTE *)(uintptr_t)bytes.data : &nothing;
 }
-
-/* --- MACs --------------------------------------------------------------------- */
-
-static enum kb_status find_mac_key(struct helper *helper, const struct kb_request *request,
-                                   const struct found_key **key, struct kb_error *err)
-{
-    enum kb_status status = key_find_for(helper, request->name, KB_KEY_SIGN, key, err);
-    enum kb_hash hash;
-
-    if (status == KB_OK && kb_key_type_hash((*key)->info.type, &hash) && hash != request->hash)
-        status = kb_error_set(err, KB_ERR_DENIED, "key '%.80s' is for %s and for no other hash",
-                              request->name, kb_key_type_format((*key)->info.type));
-    return status;
-}
-
-enum kb_status mac_make(struct helper *helper, const struct kb_request *request,
-                        struct kb_buffer *answer, struct kb_error *err)
-{
-    enum mechanism which = mechanism_of_hash(request->hash);
-    const char *name = mechanism_row(helper->vendor, which)->name;
-    CK_MECHANISM mechanism = mechanism_make(helper->vendor, which, NULL);
-    size_t size = kb_hash_size(request->hash);
-    const struct found_key *key;
-    enum kb_status status = find_mac_key(helper, request, &key, err);
-
-    for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
-        struct kb_bytes message = request->items[i].bytes;
-        uint8_t *mac = kb_buffer_extend(answer, size);
-        CK_ULONG made = size;
-        CK_RV rv;
-
-        if (!mac)
-            return kb_buffer_check(answer, err);
-        rv = helper->f->C_SignInit(helper->session, &mechanism, key->working);
-        if (rv != CKR_OK)
-            return helper_error(helper, err, rv, "C_SignInit with %s and key '%.64s'", name,
-                                request->name);
-        rv = helper->f->C_Sign(helper->session, input(message), message.size, mac, &made);
-        if (rv != CKR_OK)
-            return helper_error(helper, err, rv, "C_Sign with %s and key '%.64s'", name,
-                                request->name);
-        if (made != size)
-            return kb_error_set(err, KB_ERR_TOKEN, "the token made a MAC of %lu bytes, not %zu",
-                                made, size);
-    }
-    return status;
-}
-
-/* --- AES-CBC ------------------------------------------------------------------- */
 
 enum { BLOCK = 16 };
 
@@ -78,8 +28,7 @@ static enum kb_status start(struct helper *helper, bool encrypt, CK_OBJECT_HANDL
                         mechanism_row(helper->vendor, MECHANISM_CBC_PAD)->name);
 }
 
-/* A failure that may be of the token as well as of the bytes. */
-static bool session_is_well(struct helper *helper)
+bool session_is_well(struct helper *helper)
 {
     CK_SESSION_INFO info;
 
@@ -90,8 +39,8 @@ static enum kb_status run(struct helper *helper, bool encrypt, struct kb_bytes i
                           CK_ULONG *size, struct kb_error *err)
 {
     CK_RV rv = encrypt
-                   ? helper->f->C_Encrypt(helper->session, input(in), in.size, out, size)
-                   : helper->f->C_Decrypt(helper->session, input(in), in.size, out, size);
+                   ? helper->f->C_Encrypt(helper->session, kb_input(in), in.size, out, size)
+                   : helper->f->C_Decrypt(helper->session, kb_input(in), in.size, out, size);
     enum ckr_class kind = ckr_find(rv)->kind;
 
     if (rv == CKR_OK)
@@ -149,7 +98,7 @@ static enum kb_status run_item(struct helper *helper, bool encrypt, CK_OBJECT_HA
 enum kb_status cipher_run(struct helper *helper, const struct kb_request *request,
                           struct kb_buffer *answer, struct kb_error *err)
 {
-    const struct found_key *key = NULL;
+    struct found_key *key = NULL;
     enum kb_status status = KB_OK;
 
     if (request->name)

@@ -3,24 +3,9 @@
  * Makes, wraps and unwraps data keys, a batch at a time. A data key is an
  * object of the session; a released one lives only until its value was read.
  */
-#include "keystore/helper.h"
+#include "keystore/datakey.h"
 
 #include <string.h>
-
-struct work {
-    struct helper *helper;
-    const struct found_key *key; /* the wrapping key */
-    const char *name;
-    CK_MECHANISM wrap;
-    const char *wrap_name;
-    bool release;
-    bool well;                  /* the token answered a test after a doubtful failure */
-    bool checked;               /* a kept key was seen to be sensitive and not extractable */
-    struct template unwrapped;  /* of keys that come out of C_UnwrapKey */
-    CK_ULONG length;            /* its last row, CKA_VALUE_LEN */
-    uint32_t kept[KB_TOKEN_BATCH_MAX]; /* numbers made by this call */
-    uint32_t kept_count;
-};
 
 static enum kb_status begin(struct work *work, struct helper *helper,
                             const struct kb_request *request, struct kb_error *err)
@@ -28,6 +13,7 @@ static enum kb_status begin(struct work *work, struct helper *helper,
     enum kb_status status;
 
     work->kept_count = 0;
+    work->numbers.parts.modulus.size = 0;
     status = key_find_for(helper, request->name, KB_KEY_WRAP, &work->key, err);
     if (status != KB_OK)
         return status;
@@ -38,10 +24,10 @@ static enum kb_status begin(struct work *work, struct helper *helper,
         return KB_ERR_DENIED;
     }
     work->helper = helper;
+    work->rsa = key_type_is_rsa(work->key->info.type);
     work->name = request->name;
     work->release = request->release;
     work->wrap = mechanism_make(helper->vendor, MECHANISM_KEY_WRAP, NULL);
-    work->wrap_name = mechanism_row(helper->vendor, MECHANISM_KEY_WRAP)->name;
     work->well = work->checked = false;
     template_session_key(&work->unwrapped, CKK_AES, !request->release, request->release,
                          MAY_ENCRYPT | MAY_DECRYPT);
@@ -49,10 +35,11 @@ static enum kb_status begin(struct work *work, struct helper *helper,
     return KB_OK;
 }
 
-static enum kb_status fail(struct work *work, struct kb_error *err, CK_RV rv, const char *call)
+enum kb_status work_fail(struct work *work, struct kb_error *err, CK_RV rv, const char *call,
+                         enum kb_wrap_algorithm algorithm)
 {
     return helper_error(work->helper, err, rv, "%s with %s and key '%.64s'", call,
-                        work->wrap_name, work->name);
+                        mechanism_wrap_name(algorithm), work->name);
 }
 
 static void destroy(struct work *work, CK_OBJECT_HANDLE object)
@@ -77,7 +64,7 @@ static enum kb_status wrap(struct work *work, CK_OBJECT_HANDLE object, struct kb
                                           object, out->wrapped, &size);
 
     if (rv != CKR_OK)
-        return fail(work, err, rv, "C_WrapKey");
+        return work_fail(work, err, rv, "C_WrapKey", KB_WRAP_AES);
     if (size != out->size + 8U)
         return kb_error_set(err, KB_ERR_TOKEN, "the token wrapped %u bytes into %lu", out->size,
                             size);
@@ -148,7 +135,7 @@ static enum kb_status unwrap(struct work *work, struct kb_bytes wrapped, CK_OBJE
     kind = ckr_find(rv)->kind;
     if (kind == CKR_CLASS_BYTES || (kind == CKR_CLASS_DOUBT && token_is_well(work)))
         return KB_ERR_AUTH;
-    return fail(work, err, rv, "C_UnwrapKey");
+    return work_fail(work, err, rv, "C_UnwrapKey", KB_WRAP_AES);
 }
 
 /* --- keeping --------------------------------------------------------------------- */
@@ -220,6 +207,8 @@ static enum kb_status make_released(struct work *work, struct kb_data_key *out, 
     enum kb_status status;
     CK_RV rv = CKR_OK;
 
+    if (work->rsa)
+        return rsa_wrap(work, out->algorithm, plain, out, err);
     if (!helper->make_by_generating) {
         rv = create(work, plain, out->size, &object);
         helper->make_by_generating = rv != CKR_OK && ckr_find(rv)->kind != CKR_CLASS_LOST;
@@ -246,7 +235,9 @@ static enum kb_status seal(struct work *work, CK_OBJECT_HANDLE object,
                            struct kb_error *err)
 {
     struct helper *helper = work->helper;
+    struct kb_bytes wrapped = {out->wrapped, out->wrapped_size};
     struct template wanted = {.count = 0};
+    struct kb_data_key again;
 
     template_flag(&wanted, CKA_EXTRACTABLE, false);
     if (!helper->copy_refused) {
@@ -257,7 +248,8 @@ static enum kb_status seal(struct work *work, CK_OBJECT_HANDLE object,
             return KB_OK;
         helper->copy_refused = ckr_find(rv)->kind != CKR_CLASS_LOST;
     }
-    return unwrap(work, (struct kb_bytes){out->wrapped, out->wrapped_size}, sealed, err);
+    return work->rsa ? rsa_unwrap_inside(work, out->algorithm, wrapped, &again, sealed, err)
+                     : unwrap(work, wrapped, sealed, err);
 }
 
 static enum kb_status make_kept(struct work *work, struct kb_data_key *out, struct kb_error *err)
@@ -268,13 +260,25 @@ static enum kb_status make_kept(struct work *work, struct kb_data_key *out, stru
 
     if (rv != CKR_OK)
         return helper_error(work->helper, err, rv, "making a data key");
-    status = wrap(work, object, out, err);
+    status = work->rsa ? rsa_wrap_inside(work, out->algorithm, object, out, err)
+                       : wrap(work, object, out, err);
     if (status == KB_OK)
         status = seal(work, object, out, &sealed, err);
     destroy(work, object);
     if (status == KB_ERR_AUTH)
         status = kb_error_set(err, KB_ERR_TOKEN, "the token cannot unwrap what it wrapped");
     return status == KB_OK ? keep(work, sealed, out, err) : status;
+}
+
+/* What makes an algorithm one of this key. */
+static enum kb_status check_algorithm(struct work *work, enum kb_wrap_algorithm algorithm,
+                                      struct kb_error *err)
+{
+    if (work->rsa != (algorithm == KB_WRAP_AES))
+        return KB_OK;
+    return kb_error_set(err, KB_ERR_DENIED, "key '%.80s' is %s key: it does not wrap by %s",
+                        work->name, work->rsa ? "an RSA" : "an AES",
+                        mechanism_wrap_name(algorithm));
 }
 
 enum kb_status data_keys_make(struct helper *helper, const struct kb_request *request,
@@ -286,17 +290,20 @@ enum kb_status data_keys_make(struct helper *helper, const struct kb_request *re
     enum kb_status status = begin(&work, helper, request, err);
     CK_RV rv = CKR_OK;
 
+    if (status == KB_OK)
+        status = check_algorithm(&work, request->algorithm, err);
     if (status != KB_OK)
         return status;
     if (size != 16 && size != 24 && size != 32)
         return kb_error_set(err, KB_ERR_USAGE, "a data key has 16, 24 or 32 bytes");
-    if (request->release && !helper->make_by_generating)
+    if (request->release && (work.rsa || !helper->make_by_generating))
         rv = helper->f->C_GenerateRandom(helper->session, random, request->count * size);
     if (rv != CKR_OK)
         return helper_error(helper, err, rv, "C_GenerateRandom");
     for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
         uint8_t *plain = request->release ? random + i * size : NULL;
-        struct kb_data_key made = {.status = KB_OK, .size = (uint16_t)size};
+        struct kb_data_key made = {
+            .status = KB_OK, .algorithm = request->algorithm, .size = (uint16_t)size};
 
         status = plain ? make_released(&work, &made, plain, err) : make_kept(&work, &made, err);
         if (status == KB_OK)
@@ -310,8 +317,8 @@ enum kb_status data_keys_make(struct helper *helper, const struct kb_request *re
 
 /* --- unwrapping a batch -------------------------------------------------------------- */
 
-static enum kb_status unwrap_item(struct work *work, struct kb_bytes wrapped,
-                                  struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
+static enum kb_status unwrap_aes(struct work *work, struct kb_bytes wrapped,
+                                 struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
 {
     CK_OBJECT_HANDLE object;
     CK_ULONG size = KB_TOKEN_DATA_KEY_MAX;
@@ -327,7 +334,24 @@ static enum kb_status unwrap_item(struct work *work, struct kb_bytes wrapped,
     destroy(work, object);
     if (rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && size != out->size))
         return KB_ERR_AUTH;
-    return rv == CKR_OK ? KB_OK : fail(work, err, rv, "reading a key after C_UnwrapKey");
+    return rv == CKR_OK ? KB_OK
+                        : work_fail(work, err, rv, "reading a key after C_UnwrapKey", KB_WRAP_AES);
+}
+
+static enum kb_status unwrap_item(struct work *work, const struct kb_request_item *item,
+                                  struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
+{
+    CK_OBJECT_HANDLE object;
+    enum kb_status status;
+
+    if (work->rsa == (item->algorithm == KB_WRAP_AES))
+        return KB_ERR_AUTH;
+    if (!work->rsa)
+        return unwrap_aes(work, item->bytes, out, plain, err);
+    if (work->release)
+        return rsa_unwrap(work, item, out, plain, err);
+    status = rsa_unwrap_inside(work, item->algorithm, item->bytes, out, &object, err);
+    return status == KB_OK ? keep(work, object, out, err) : status;
 }
 
 enum kb_status data_keys_unwrap(struct helper *helper, const struct kb_request *request,
@@ -337,12 +361,16 @@ enum kb_status data_keys_unwrap(struct helper *helper, const struct kb_request *
     struct work work;
     enum kb_status status = begin(&work, helper, request, err);
 
+    if (status == KB_OK && work.key->info.public_only)
+        status = kb_error_set(err, KB_ERR_DENIED,
+                              "key '%.80s' is a public key: it can wrap, not unwrap",
+                              request->name);
     for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
         struct kb_data_key key;
 
         key.handle = 0;
         key.wrapped_size = 0; /* the client has it */
-        key.status = unwrap_item(&work, request->items[i].bytes, &key, plain, err);
+        key.status = unwrap_item(&work, &request->items[i], &key, plain, err);
         if (key.status != KB_OK && key.status != KB_ERR_AUTH)
             status = key.status;
         else

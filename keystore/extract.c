@@ -3,7 +3,7 @@
  * Really tries to get a key out of the token, in every way PKCS#11 has. What
  * an attempt makes is destroyed, and what it learns is wiped, unsaid.
  */
-#include "keystore/helper.h"
+#include "keystore/probe.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,15 +26,17 @@ static void conclude(struct attempt *attempt, CK_RV rv, const char *what, const 
         trial_add(attempt->trials, true, rv, what, "refused: CKR 0x%lx", rv);
 }
 
-static void read_value(struct attempt *attempt)
+static void read_value(struct attempt *attempt, bool rsa)
 {
     uint8_t value[KB_REQUEST_VALUE_MAX];
-    CK_ATTRIBUTE row = {CKA_VALUE, value, sizeof value};
-    CK_RV rv = attempt->helper->f->C_GetAttributeValue(attempt->helper->session, attempt->key,
-                                                       &row, 1);
+    CK_ULONG size = sizeof value;
+    CK_RV rv = attribute_read(attempt->helper, attempt->key,
+                              rsa ? CKA_PRIVATE_EXPONENT : CKA_VALUE, value, &size);
 
     kb_wipe(value, sizeof value);
-    conclude(attempt, rv, "read its value (C_GetAttributeValue, CKA_VALUE)",
+    conclude(attempt, rv,
+             rsa ? "read its value (C_GetAttributeValue, CKA_PRIVATE_EXPONENT)"
+                 : "read its value (C_GetAttributeValue, CKA_VALUE)",
              "the token shows the key to whoever has the PIN");
 }
 
@@ -86,7 +88,7 @@ static void wrap_it(struct attempt *attempt)
     }
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         CK_MECHANISM mechanism = ways[i].mechanism;
-        uint8_t out[1024];
+        uint8_t out[KB_REQUEST_VALUE_MAX];
         CK_ULONG size = sizeof out;
         char what[96];
 
@@ -157,13 +159,16 @@ enum kb_status extract_try(struct helper *helper, const char *name, struct kb_bu
 {
     struct trials trials = {.count = 0};
     struct attempt attempt = {.helper = helper, .trials = &trials};
-    const struct found_key *key;
+    struct found_key *key;
     enum kb_status status = key_find(helper, name, &key, err);
 
     if (status != KB_OK)
         return status;
+    if (key->info.public_only)
+        return kb_error_set(err, KB_ERR_USAGE, "key '%.80s' is a public key: nothing is to be kept",
+                            name);
     attempt.key = key->object;
-    read_value(&attempt);
+    read_value(&attempt, key_type_is_rsa(key->info.type));
     wrap_it(&attempt);
     copy_weaker(&attempt, CKA_EXTRACTABLE, true, "copy it as extractable (C_CopyObject)");
     copy_weaker(&attempt, CKA_SENSITIVE, false, "copy it as not sensitive (C_CopyObject)");

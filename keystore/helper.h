@@ -25,13 +25,20 @@ struct token_place {
     CK_TOKEN_INFO token_info;
 };
 
-/* A key of the token that was looked up. */
+/* A key of the token that was looked up. A pair is one key. */
 struct found_key {
     char *name; /* as asked for; owned */
-    CK_OBJECT_HANDLE object;
+    CK_OBJECT_HANDLE object;        /* secret or private; the public one when it is alone */
+    CK_OBJECT_HANDLE public_object; /* beside a private one; CK_INVALID_HANDLE: none */
     CK_OBJECT_HANDLE working; /* its copy in the session, which is much faster; or itself */
     int64_t checked;          /* kb_clock_ms when it was last seen on the token */
     struct kb_key_info info;
+    /* For RSA and EC, made when needed. */
+    struct kb_public_key *public_key;
+    CK_OBJECT_HANDLE wrapping; /* the public key in the session, to wrap what stays inside */
+    unsigned refused;          /* learned: bits of kb_wrap_algorithm the token has no OAEP for */
+    bool raw_refused;          /* learned: no raw RSA with this key */
+    unsigned digest_outside;   /* learned: bits of kb_hash that are to be done outside */
 };
 
 /* Data keys that stay inside. A key's number is its index + 1. */
@@ -59,7 +66,11 @@ struct helper {
     bool unwrap_with_length; /* learned, or the vendor's */
     bool make_by_generating; /* learned: the token refuses C_CreateObject of data keys */
     bool copy_refused;       /* learned: kept data keys have to be unwrapped again */
+    bool has_secret;
+    uint8_t secret[32]; /* of this process: keys for what PKCS#1 v1.5 does not decrypt */
 };
+
+/* --- error.c ------------------------------------------------------------------------ */
 
 /* Records the error and whether the session is lost. */
 enum kb_status helper_error(struct helper *helper, struct kb_error *err, CK_RV rv,
@@ -100,24 +111,32 @@ bool uri_matches(P11KitUri *uri, const struct token_place *place);
 
 /* The one key of that name; borrowed until the next call. */
 KB_MUST_CHECK enum kb_status key_find(struct helper *helper, const char *name,
-                                      const struct found_key **out, struct kb_error *err);
+                                      struct found_key **out, struct kb_error *err);
 /* As key_find, for a key of this use. */
 KB_MUST_CHECK enum kb_status key_find_for(struct helper *helper, const char *name,
-                                          enum kb_key_use use, const struct found_key **out,
+                                          enum kb_key_use use, struct found_key **out,
                                           struct kb_error *err);
 KB_MUST_CHECK enum kb_status key_list(struct helper *helper, struct kb_buffer *answer,
                                       struct kb_error *err);
 /* Drops what was looked up: the keys have changed. */
 void key_cache_clear(struct helper *helper);
 bool key_name_valid(const char *name);
-/* How many secret keys of the token have that label: 0, 1 or 2 for more. */
+/* How many keys of the token have that label: 0, 1 or more. */
 KB_MUST_CHECK enum kb_status key_count(struct helper *helper, const char *name, CK_ULONG *count,
                                        struct kb_error *err);
 
 /* --- info.c: what the token tells of a key --------------------------------------- */
 
+/* `public_object` is that beside a private key, or CK_INVALID_HANDLE. */
 KB_MUST_CHECK enum kb_status key_info_read(struct helper *helper, CK_OBJECT_HANDLE object,
+                                           CK_OBJECT_HANDLE public_object,
                                            struct kb_key_info *info, struct kb_error *err);
+/* The value of an attribute, at most *size bytes of it. */
+CK_RV attribute_read(struct helper *helper, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                     void *out, CK_ULONG *size);
+/* A private and a public object of one pair: same label, id and kind. */
+bool key_is_pair(struct helper *helper, CK_OBJECT_HANDLE private_object,
+                 CK_OBJECT_HANDLE public_object);
 enum kb_answer key_flag_read(struct helper *helper, CK_OBJECT_HANDLE object,
                              CK_ATTRIBUTE_TYPE type);
 /* As many bytes as there is room for, in hexadecimal. */
@@ -126,8 +145,28 @@ void key_id_format(char *out, size_t room, const uint8_t *data, size_t size);
 void key_id_make(uint8_t id[KEY_ID_SIZE], const struct kb_key_spec *spec,
                  enum kb_key_origin origin, const uint8_t random[8]);
 
-/* --- create.c ------------------------------------------------------------------ */
+/* --- create.c, pair.c ------------------------------------------------------------- */
 
+/* Attributes that only add protection: a token that refuses one gets the key
+ * without it, and the key is shown as not protected in that way. */
+enum { POLICY_MECHANISMS = 1, POLICY_UNWRAP = 2, POLICY_ALL = 3 };
+
+struct new_key {
+    const struct kb_key_spec *spec;
+    uint8_t id[KEY_ID_SIZE];
+    CK_KEY_TYPE type;
+    CK_ULONG size;
+    const uint8_t *value;             /* secret keys; NULL: to be generated */
+    const struct kb_key_parts *parts; /* pairs; NULL: to be generated */
+    CK_MECHANISM_TYPE allowed[KEY_MECHANISMS_MAX];
+    size_t allowed_count;
+};
+
+/* What the policy asks for, behind what is there. */
+void policy_put(struct template *out, const struct new_key *key, unsigned policy);
+/* Both objects of a pair or none of them; *call says what failed. */
+CK_RV pair_make(struct helper *helper, const struct new_key *key, unsigned policy,
+                const char **call);
 KB_MUST_CHECK enum kb_status key_create(struct helper *helper, const struct kb_key_spec *spec,
                                         struct kb_error *err);
 KB_MUST_CHECK enum kb_status key_import(struct helper *helper, const struct kb_key_spec *spec,
@@ -151,25 +190,44 @@ void kept_forget(struct helper *helper, uint32_t number);
 /* CK_INVALID_HANDLE when there is no such key. */
 CK_OBJECT_HANDLE kept_find(const struct helper *helper, uint32_t number);
 
-/* --- crypt.c ------------------------------------------------------------------- */
+/* --- public.c: the public half of a key ------------------------------------------- */
 
-KB_MUST_CHECK enum kb_status mac_make(struct helper *helper, const struct kb_request *request,
+enum { MODULUS_ROOM = 1024 };
+
+struct public_numbers {
+    struct kb_key_parts parts; /* its public ones, views into what is below */
+    uint8_t modulus[MODULUS_ROOM];
+    uint8_t exponent[MODULUS_ROOM];
+    uint8_t curve[64];
+    uint8_t point[256];
+};
+
+KB_MUST_CHECK enum kb_status public_numbers_read(struct helper *helper,
+                                                 const struct found_key *key,
+                                                 struct public_numbers *out,
+                                                 struct kb_error *err);
+/* key->public_key, made now if need be. */
+KB_MUST_CHECK enum kb_status public_key_prepare(struct helper *helper, struct found_key *key,
+                                                struct kb_error *err);
+KB_MUST_CHECK enum kb_status public_export(struct helper *helper, const char *name,
+                                           struct kb_buffer *answer, struct kb_error *err);
+
+/* --- sign.c, crypt.c ---------------------------------------------------------------- */
+
+KB_MUST_CHECK enum kb_status sign_run(struct helper *helper, const struct kb_request *request,
                                       struct kb_buffer *answer, struct kb_error *err);
+/* One ECDSA signature, as DER. */
+KB_MUST_CHECK enum kb_status sign_ecdsa(struct helper *helper, const struct found_key *key,
+                                        enum kb_hash hash, struct kb_bytes message,
+                                        struct kb_signature *out, struct kb_error *err);
+/* For the token's functions: some modules refuse NULL even with nothing to read. */
+CK_BYTE *kb_input(struct kb_bytes bytes);
+/* After a failure that may be of the token as well as of the bytes. */
+bool session_is_well(struct helper *helper);
 KB_MUST_CHECK enum kb_status cipher_run(struct helper *helper, const struct kb_request *request,
                                         struct kb_buffer *answer, struct kb_error *err);
 
 /* --- probe.c, extract.c ----------------------------------------------------------- */
-
-enum { TRIALS_MAX = 32 };
-
-struct trials {
-    struct kb_token_trial rows[TRIALS_MAX];
-    uint32_t count;
-};
-
-void trial_add(struct trials *trials, bool good, CK_RV rv, const char *what, const char *format,
-               ...) KB_PRINTF(5, 6);
-void trials_put(const struct trials *trials, struct kb_buffer *answer);
 
 KB_MUST_CHECK enum kb_status probe_run(struct helper *helper, struct kb_buffer *answer,
                                        struct kb_error *err);

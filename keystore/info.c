@@ -24,9 +24,8 @@ void key_id_make(uint8_t id[KEY_ID_SIZE], const struct kb_key_spec *spec,
     memcpy(id + sizeof head, random, 8);
 }
 
-/* The value of an attribute, at most *size bytes of it. */
-static CK_RV read_attribute(struct helper *helper, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-                            void *out, CK_ULONG *size)
+CK_RV attribute_read(struct helper *helper, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                     void *out, CK_ULONG *size)
 {
     CK_ATTRIBUTE row = {type, out, *size};
     CK_RV rv = helper->f->C_GetAttributeValue(helper->session, object, &row, 1);
@@ -41,7 +40,7 @@ enum kb_answer key_flag_read(struct helper *helper, CK_OBJECT_HANDLE object,
     CK_BBOOL value = CK_FALSE;
     CK_ULONG size = sizeof value;
 
-    if (read_attribute(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
+    if (attribute_read(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
         return KB_ANSWER_UNKNOWN;
     return value ? KB_ANSWER_YES : KB_ANSWER_NO;
 }
@@ -51,7 +50,7 @@ static CK_ULONG read_number(struct helper *helper, CK_OBJECT_HANDLE object, CK_A
 {
     CK_ULONG value = 0, size = sizeof value;
 
-    if (read_attribute(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
+    if (attribute_read(helper, object, type, &value, &size) != CKR_OK || size != sizeof value)
         return otherwise;
     return value;
 }
@@ -73,23 +72,50 @@ static void read_flags(struct helper *helper, CK_OBJECT_HANDLE object, struct kb
 #undef READ_FLAG
 }
 
+/* What a pair may do is told by the object that does it. */
+static void read_public_flags(struct helper *helper, CK_OBJECT_HANDLE object,
+                              struct kb_key_info *info)
+{
+    if (object == CK_INVALID_HANDLE)
+        return;
+    info->may_wrap = key_flag_read(helper, object, CKA_WRAP);
+    info->may_encrypt = key_flag_read(helper, object, CKA_ENCRYPT);
+    info->may_verify = key_flag_read(helper, object, CKA_VERIFY);
+}
+
 /* --- policy: allowed mechanisms and the template of unwrapped keys ------------------ */
 
-/* YES when the mechanism of this kind of key is the only one allowed. */
+/* True when nothing is allowed but what this kind of key is for. */
+static bool is_narrow(struct helper *helper, const struct kb_key_info *info,
+                      const CK_MECHANISM_TYPE *allowed, size_t count)
+{
+    enum mechanism wanted[KEY_MECHANISMS_MAX];
+    size_t must, wanted_count = mechanisms_of_key(wanted, &must, info->use, info->type,
+                                                  info->release_never);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t j = 0;
+
+        while (j < wanted_count && mechanism_row(helper->vendor, wanted[j])->number != allowed[i])
+            j++;
+        if (j == wanted_count)
+            return false;
+    }
+    return count > 0;
+}
+
 static void read_mechanisms(struct helper *helper, CK_OBJECT_HANDLE object,
                             struct kb_key_info *info)
 {
     CK_MECHANISM_TYPE allowed[8];
     CK_ULONG size = sizeof allowed;
-    enum mechanism wanted = mechanism_of_key(info->use, info->type);
-    CK_RV rv = read_attribute(helper, object, CKA_ALLOWED_MECHANISMS, allowed, &size);
+    CK_RV rv = attribute_read(helper, object, CKA_ALLOWED_MECHANISMS, allowed, &size);
     size_t count = size / sizeof allowed[0], used = 0;
 
     info->mechanisms_enforced = KB_ANSWER_NO;
     if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID)
         info->mechanisms_enforced = KB_ANSWER_UNKNOWN;
-    if (wanted != MECHANISM_COUNT && count == 1 &&
-        allowed[0] == mechanism_row(helper->vendor, wanted)->number)
+    if (is_narrow(helper, info, allowed, count))
         info->mechanisms_enforced = KB_ANSWER_YES;
     for (size_t i = 0; i < count; i++) {
         const char *name = NULL;
@@ -126,7 +152,7 @@ static enum kb_answer read_unwrap_template(struct helper *helper, CK_OBJECT_HAND
     uint8_t values[8][sizeof(CK_ULONG)] = {{0}};
     CK_ATTRIBUTE rows[8] = {{0}};
     CK_ULONG size = 0;
-    CK_RV rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, NULL, &size);
+    CK_RV rv = attribute_read(helper, object, CKA_UNWRAP_TEMPLATE, NULL, &size);
     size_t count = size / sizeof rows[0];
 
     if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID)
@@ -134,11 +160,11 @@ static enum kb_answer read_unwrap_template(struct helper *helper, CK_OBJECT_HAND
     if (count == 0 || count > 8)
         return KB_ANSWER_NO;
     /* First the types, then, into rows that have them, the values. */
-    rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
+    rv = attribute_read(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
     for (size_t i = 0; i < count; i++)
         rows[i] = (CK_ATTRIBUTE){rows[i].type, values[i], sizeof values[i]};
     if (rv == CKR_OK)
-        rv = read_attribute(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
+        rv = attribute_read(helper, object, CKA_UNWRAP_TEMPLATE, rows, &size);
     if (rv != CKR_OK || size != count * sizeof rows[0])
         return KB_ANSWER_UNKNOWN;
     return row_is(rows, count, values, CKA_SENSITIVE, CK_TRUE) &&
@@ -179,13 +205,40 @@ static enum kb_key_type hmac_type(CK_KEY_TYPE type, CK_ULONG size)
     }
 }
 
+/* Of RSA and EC: the type, and how long the key is. */
+static enum kb_key_type pair_type(struct helper *helper, CK_OBJECT_HANDLE object, CK_KEY_TYPE type,
+                                  unsigned *bits)
+{
+    uint8_t value[MODULUS_ROOM];
+    CK_ULONG size = sizeof value;
+    enum kb_key_type found;
+
+    *bits = 0;
+    if (attribute_read(helper, object, type == CKK_RSA ? CKA_MODULUS : CKA_EC_PARAMS, value,
+                       &size) != CKR_OK)
+        size = 0;
+    if (type == CKK_RSA) {
+        CK_ULONG zeros = 0;
+
+        while (zeros < size && value[zeros] == 0)
+            zeros++;
+        *bits = (unsigned)(size - zeros) * 8;
+        for (uint8_t top = zeros < size ? value[zeros] : 0x80; !(top & 0x80); top <<= 1)
+            --*bits;
+        return kb_rsa_type(*bits);
+    }
+    found = kb_type_of_curve((struct kb_bytes){value, size});
+    *bits = found == KB_KEY_EC_P256 ? 256 : found == KB_KEY_EC_P384 ? 384 : 0;
+    return found;
+}
+
 /* The hash of the only HMAC a key is allowed to make says more than its size. */
 static enum kb_key_type allowed_type(struct helper *helper, CK_OBJECT_HANDLE object)
 {
     CK_MECHANISM_TYPE allowed = 0;
     CK_ULONG size = sizeof allowed;
 
-    if (read_attribute(helper, object, CKA_ALLOWED_MECHANISMS, &allowed, &size) == CKR_OK &&
+    if (attribute_read(helper, object, CKA_ALLOWED_MECHANISMS, &allowed, &size) == CKR_OK &&
         size == sizeof allowed)
         for (enum kb_hash hash = KB_SHA224; hash <= KB_SHA512; hash++)
             if (mechanism_row(helper->vendor, mechanism_of_hash(hash))->number == allowed)
@@ -193,16 +246,30 @@ static enum kb_key_type allowed_type(struct helper *helper, CK_OBJECT_HANDLE obj
     return KB_KEY_TYPE_UNKNOWN;
 }
 
+static bool is_pair_type(CK_KEY_TYPE type)
+{
+    return type == CKK_RSA || type == CKK_EC;
+}
+
+/* A pair wraps by its public half, and decrypts by its private one. */
+static enum kb_key_use use_of(const struct kb_key_info *info, bool pair)
+{
+    bool encrypt = info->may_encrypt == KB_ANSWER_YES || info->may_decrypt == KB_ANSWER_YES;
+
+    if (info->may_wrap == KB_ANSWER_YES || info->may_unwrap == KB_ANSWER_YES || (pair && encrypt))
+        return KB_KEY_WRAP;
+    if (info->may_sign == KB_ANSWER_YES || (pair && info->may_verify == KB_ANSWER_YES))
+        return KB_KEY_SIGN;
+    return encrypt ? KB_KEY_CONTENT : KB_KEY_USE_UNKNOWN;
+}
+
 static void classify(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_key_info *info,
                      CK_KEY_TYPE type, CK_ULONG size)
 {
-    if (info->may_wrap == KB_ANSWER_YES || info->may_unwrap == KB_ANSWER_YES)
-        info->use = KB_KEY_WRAP;
-    else if (info->may_sign == KB_ANSWER_YES)
-        info->use = KB_KEY_SIGN;
-    else if (info->may_encrypt == KB_ANSWER_YES || info->may_decrypt == KB_ANSWER_YES)
-        info->use = KB_KEY_CONTENT;
-    if (type == CKK_AES) {
+    info->use = use_of(info, is_pair_type(type));
+    if (is_pair_type(type)) {
+        info->type = pair_type(helper, object, type, &info->bits);
+    } else if (type == CKK_AES) {
         info->type = aes_type(size);
     } else {
         info->type = allowed_type(helper, object);
@@ -211,24 +278,40 @@ static void classify(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_k
     }
 }
 
+/* May the key be what its record says? */
+static bool may_be(const struct kb_key_info *info, enum kb_key_use use)
+{
+    if (info->public_only)
+        return (use == KB_KEY_WRAP ? info->may_wrap : info->may_verify) != KB_ANSWER_NO;
+    return (use == KB_KEY_WRAP   ? info->may_unwrap
+            : use == KB_KEY_SIGN ? info->may_sign
+                                 : info->may_decrypt) != KB_ANSWER_NO;
+}
+
+/* Do the types of record and token agree? */
+static bool is_of(enum kb_key_type type, enum kb_key_use use, CK_KEY_TYPE token_type)
+{
+    if (key_type_is_rsa(type))
+        return token_type == CKK_RSA && use != KB_KEY_CONTENT;
+    if (key_type_is_ec(type))
+        return token_type == CKK_EC && use == KB_KEY_SIGN;
+    if (type <= KB_KEY_AES_256)
+        return token_type == CKK_AES && use != KB_KEY_SIGN;
+    return token_type != CKK_AES && !is_pair_type(token_type) && use == KB_KEY_SIGN;
+}
+
 /* Takes our record from CKA_ID, unless the token contradicts it: anybody who
  * may make keys can write one. */
 static bool take_record(struct kb_key_info *info, const uint8_t *id, CK_ULONG size,
-                        CK_KEY_TYPE type, CK_ULONG key_size)
+                        CK_KEY_TYPE type, enum kb_key_type told)
 {
-    enum kb_answer allowed;
-    bool aes;
-
     if (size != KEY_ID_SIZE || id[0] != 'K' || id[1] != 'B' || id[2] != ID_FORMAT ||
         id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_CONTENT || id[4] == KB_KEY_TYPE_UNKNOWN ||
-        id[4] > KB_KEY_HMAC_SHA512 || id[5] < KB_KEY_GENERATED || id[5] > KB_KEY_IMPORTED)
+        id[4] > KB_KEY_EC || id[5] < KB_KEY_GENERATED || id[5] > KB_KEY_IMPORTED)
         return false;
-    aes = id[4] <= KB_KEY_AES_256;
-    allowed = id[3] == KB_KEY_WRAP   ? info->may_unwrap
-              : id[3] == KB_KEY_SIGN ? info->may_sign
-                                     : info->may_decrypt;
-    if (aes != (type == CKK_AES) || aes == (id[3] == KB_KEY_SIGN) || allowed == KB_ANSWER_NO ||
-        (aes && key_size && aes_type(key_size) != (enum kb_key_type)id[4]))
+    if (!is_of((enum kb_key_type)id[4], (enum kb_key_use)id[3], type) ||
+        !may_be(info, (enum kb_key_use)id[3]) ||
+        (told != KB_KEY_TYPE_UNKNOWN && told != (enum kb_key_type)id[4]))
         return false;
     info->use = (enum kb_key_use)id[3];
     info->type = (enum kb_key_type)id[4];
@@ -256,21 +339,52 @@ static CK_RV read_names(struct helper *helper, CK_OBJECT_HANDLE object, struct k
                         uint8_t id[ID_ROOM], CK_ULONG *id_size)
 {
     CK_ULONG size = sizeof info->name - 1;
-    CK_RV rv = read_attribute(helper, object, CKA_LABEL, info->name, &size);
+    CK_RV rv = attribute_read(helper, object, CKA_LABEL, info->name, &size);
 
     if (rv != CKR_OK && rv != CKR_ATTRIBUTE_TYPE_INVALID && rv != CKR_BUFFER_TOO_SMALL)
         return rv;
     info->name[size] = 0;
     *id_size = ID_ROOM;
-    rv = read_attribute(helper, object, CKA_ID, id, id_size);
+    rv = attribute_read(helper, object, CKA_ID, id, id_size);
     return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_BUFFER_TOO_SMALL ? CKR_OK : rv;
 }
 
+static bool same_value(struct helper *helper, CK_OBJECT_HANDLE a, CK_OBJECT_HANDLE b,
+                       CK_ATTRIBUTE_TYPE type)
+{
+    uint8_t of_a[256], of_b[256];
+    CK_ULONG size_a = sizeof of_a, size_b = sizeof of_b;
+
+    return attribute_read(helper, a, type, of_a, &size_a) == CKR_OK &&
+           attribute_read(helper, b, type, of_b, &size_b) == CKR_OK && size_a == size_b &&
+           memcmp(of_a, of_b, size_a) == 0;
+}
+
+bool key_is_pair(struct helper *helper, CK_OBJECT_HANDLE private_object,
+                 CK_OBJECT_HANDLE public_object)
+{
+    return same_value(helper, private_object, public_object, CKA_LABEL) &&
+           same_value(helper, private_object, public_object, CKA_ID) &&
+           read_number(helper, private_object, CKA_KEY_TYPE, CK_UNAVAILABLE_INFORMATION) ==
+               read_number(helper, public_object, CKA_KEY_TYPE, 0);
+}
+
+/* What the key's length, or its curve, says of its type. */
+static enum kb_key_type told_type(struct helper *helper, CK_OBJECT_HANDLE object,
+                                  struct kb_key_info *info, CK_KEY_TYPE type, CK_ULONG size)
+{
+    if (is_pair_type(type))
+        return pair_type(helper, object, type, &info->bits);
+    info->bits = size <= KB_HMAC_KEY_MAX ? (unsigned)size * 8 : 0;
+    return type == CKK_AES && size ? aes_type(size) : KB_KEY_TYPE_UNKNOWN;
+}
+
 enum kb_status key_info_read(struct helper *helper, CK_OBJECT_HANDLE object,
-                             struct kb_key_info *info, struct kb_error *err)
+                             CK_OBJECT_HANDLE public_object, struct kb_key_info *info,
+                             struct kb_error *err)
 {
     uint8_t id[ID_ROOM] = {0};
-    CK_ULONG id_size, key_size;
+    CK_ULONG id_size, key_size = 0;
     CK_KEY_TYPE type;
     CK_RV rv;
 
@@ -278,19 +392,26 @@ enum kb_status key_info_read(struct helper *helper, CK_OBJECT_HANDLE object,
     rv = read_names(helper, object, info, id, &id_size);
     if (rv != CKR_OK)
         return helper_error(helper, err, rv, "reading the attributes of a key");
+    info->public_only =
+        read_number(helper, object, CKA_CLASS, CKO_SECRET_KEY) == CKO_PUBLIC_KEY;
     read_flags(helper, object, info);
+    read_public_flags(helper, public_object, info);
     type = read_number(helper, object, CKA_KEY_TYPE, CK_UNAVAILABLE_INFORMATION);
-    key_size = read_number(helper, object, CKA_VALUE_LEN, 0);
-    info->bits = key_size <= KB_REQUEST_VALUE_MAX ? (unsigned)key_size * 8 : 0;
+    if (!is_pair_type(type))
+        key_size = read_number(helper, object, CKA_VALUE_LEN, 0);
     key_id_format(info->id, sizeof info->id, id, id_size);
-    info->release_never_enforced = read_unwrap_template(helper, object);
-    if (take_record(info, id, id_size, type, key_size)) {
+    info->release_never_enforced =
+        info->public_only ? KB_ANSWER_NO : read_unwrap_template(helper, object);
+    if (take_record(info, id, id_size, type, told_type(helper, object, info, type, key_size))) {
         key_id_format(info->version, sizeof info->version, id + KEY_ID_SIZE - 8, 8);
     } else {
         key_id_format(info->version, sizeof info->version, id, id_size > 16 ? 16 : id_size);
         classify(helper, object, info, type, key_size);
         info->release_never = info->release_never_enforced == KB_ANSWER_YES;
     }
+    /* A pair that decrypts gives data keys away, whatever it unwraps them into. */
+    if (is_pair_type(type) && info->may_decrypt == KB_ANSWER_YES)
+        info->release_never_enforced = KB_ANSWER_NO;
     read_mechanisms(helper, object, info);
     return KB_OK;
 }

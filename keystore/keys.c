@@ -62,22 +62,6 @@ enum kb_status kb_key_create(struct kb_token *token, const struct kb_key_spec *s
     return kb_token_call(token, &request, KB_CHANGES, &payload, err);
 }
 
-enum kb_status kb_key_import(struct kb_token *token, const struct kb_key_spec *spec,
-                             const struct kb_secret *value, struct kb_error *err)
-{
-    struct kb_request request;
-    struct kb_reader payload;
-    struct kb_bytes bytes = kb_secret_view(value);
-
-    if (bytes.size > KB_REQUEST_VALUE_MAX)
-        return kb_error_set(err, KB_ERR_USAGE, "a key of %zu bytes is too long; %d are allowed",
-                            bytes.size, KB_REQUEST_VALUE_MAX);
-    kb_request_init(&request, KB_VERB_IMPORT);
-    request.spec = *spec;
-    request.value = bytes;
-    return kb_token_call(token, &request, KB_CHANGES, &payload, err);
-}
-
 enum kb_status kb_key_destroy(struct kb_token *token, const char *name, struct kb_error *err)
 {
     struct kb_reader payload;

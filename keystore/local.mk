@@ -1,6 +1,7 @@
 # The client, as part of the library.
 libkb_la_SOURCES += \
 	keystore/frame.c \
+	keystore/import.c \
 	keystore/keys.c \
 	keystore/keystore.c \
 	keystore/names.c \
@@ -16,7 +17,8 @@ keybridge_token_SOURCES = \
 	keystore/ckr.c keystore/ckr.h \
 	keystore/create.c \
 	keystore/crypt.c \
-	keystore/datakey.c \
+	keystore/datakey.c keystore/datakey.h \
+	keystore/error.c \
 	keystore/extract.c \
 	keystore/frame.c \
 	keystore/helper.h \
@@ -26,9 +28,14 @@ keybridge_token_SOURCES = \
 	keystore/mechanism.c keystore/mechanism.h \
 	keystore/module.c \
 	keystore/names.c \
-	keystore/probe.c \
+	keystore/pair.c \
+	keystore/probe.c keystore/probe.h \
+	keystore/probe_pair.c \
 	keystore/protocol.c \
+	keystore/public.c \
+	keystore/rsa.c \
 	keystore/session.c \
+	keystore/sign.c \
 	keystore/template.c keystore/template.h \
 	keystore/token.c \
 	keystore/uri.c

@@ -22,6 +22,13 @@ static const char *const types[] = {
     [KB_KEY_HMAC_SHA256] = "hmac-sha256",
     [KB_KEY_HMAC_SHA384] = "hmac-sha384",
     [KB_KEY_HMAC_SHA512] = "hmac-sha512",
+    [KB_KEY_RSA_2048] = "rsa-2048",
+    [KB_KEY_RSA_3072] = "rsa-3072",
+    [KB_KEY_RSA_4096] = "rsa-4096",
+    [KB_KEY_EC_P256] = "ec-p256",
+    [KB_KEY_EC_P384] = "ec-p384",
+    [KB_KEY_RSA] = "rsa",
+    [KB_KEY_EC] = "ec",
 };
 
 static const char *const origins[] = {

@@ -3,7 +3,7 @@
  * What this token really can do: every mechanism is run with throw-away keys
  * and held against a known answer; lists of mechanisms promise too much.
  */
-#include "keystore/helper.h"
+#include "keystore/probe.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,14 +34,7 @@ void trials_put(const struct trials *trials, struct kb_buffer *answer)
         kb_trial_put(answer, &trials->rows[i]);
 }
 
-/* One trial under way: its steps until the first that fails. */
-struct trial {
-    struct helper *helper;
-    const char *call;
-    CK_RV rv;
-};
-
-static bool step(struct trial *trial, const char *call, CK_RV rv)
+bool trial_step(struct trial *trial, const char *call, CK_RV rv)
 {
     trial->call = call;
     trial->rv = rv;
@@ -50,9 +43,8 @@ static bool step(struct trial *trial, const char *call, CK_RV rv)
     return rv == CKR_OK;
 }
 
-/* A mechanism's row, by how far its trial came and what came out. */
-static void conclude(struct trials *trials, const struct trial *trial, enum mechanism which,
-                     bool right)
+void trial_conclude(struct trials *trials, const struct trial *trial, enum mechanism which,
+                    bool right)
 {
     const struct mechanism_row *row = mechanism_row(trial->helper->vendor, which);
     char what[sizeof trials->rows[0].what];
@@ -75,11 +67,11 @@ static bool new_key(struct trial *trial, CK_KEY_TYPE type, const void *value, si
     *key = CK_INVALID_HANDLE;
     template_session_key(&wanted, type, !open, open, uses);
     template_bytes(&wanted, CKA_VALUE, value, size);
-    return step(trial, "C_CreateObject",
+    return trial_step(trial, "C_CreateObject",
                 helper->f->C_CreateObject(helper->session, wanted.rows, wanted.count, key));
 }
 
-static void end_key(struct helper *helper, CK_OBJECT_HANDLE key)
+void trial_end_key(struct helper *helper, CK_OBJECT_HANDLE key)
 {
     if (key != CK_INVALID_HANDLE)
         (void)helper->f->C_DestroyObject(helper->session, key);
@@ -107,11 +99,11 @@ static void try_generation(struct helper *helper, struct trials *trials, enum me
                          which == MECHANISM_AES_KEY_GEN ? MAY_ENCRYPT | MAY_DECRYPT
                                                         : MAY_SIGN | MAY_VERIFY);
     template_number(&wanted, CKA_VALUE_LEN, 32);
-    (void)step(&trial, "C_GenerateKey",
+    (void)trial_step(&trial, "C_GenerateKey",
                helper->f->C_GenerateKey(helper->session, &mechanism, wanted.rows, wanted.count,
                                         &key));
-    conclude(trials, &trial, which, true);
-    end_key(helper, key);
+    trial_conclude(trials, &trial, which, true);
+    trial_end_key(helper, key);
 }
 
 /* RFC 3394 section 4.6: the key 00 01 .. 1f wraps 00 11 .. ff 00 01 .. 0f. */
@@ -130,16 +122,16 @@ static void try_key_wrap(struct helper *helper, struct trials *trials)
     }
     if (new_key(&trial, CKK_AES, wrapping_value, 32, false, MAY_WRAP | MAY_UNWRAP, &wrapping) &&
         new_key(&trial, CKK_AES, value, 32, true, MAY_ENCRYPT | MAY_DECRYPT, &data)) {
-        (void)step(&trial, "C_WrapKey",
+        (void)trial_step(&trial, "C_WrapKey",
                    helper->f->C_WrapKey(helper->session, &mechanism, wrapping, data, wrapped,
                                         &size));
         right = is_hex(wrapped, size > sizeof wrapped ? 0 : size,
                        "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326"
                        "cbc7f0e71a99f43bfb988b9b7a02dd21");
-        end_key(helper, data);
+        trial_end_key(helper, data);
     }
-    conclude(trials, &trial, MECHANISM_KEY_WRAP, right);
-    end_key(helper, wrapping);
+    trial_conclude(trials, &trial, MECHANISM_KEY_WRAP, right);
+    trial_end_key(helper, wrapping);
 }
 
 /* RFC 4231 test case 6. */
@@ -157,20 +149,20 @@ static void try_hmac(struct helper *helper, struct trials *trials, enum kb_hash 
     struct trial trial = {.helper = helper};
     CK_MECHANISM mechanism = mechanism_make(helper->vendor, mechanism_of_hash(hash), NULL);
     CK_OBJECT_HANDLE key;
-    uint8_t value[131], mac[KB_TOKEN_MAC_MAX];
+    uint8_t value[131], mac[64];
     CK_ULONG size = sizeof mac;
     bool right = false;
 
     memset(value, 0xaa, sizeof value);
     if (new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
                 &key) &&
-        step(&trial, "C_SignInit", helper->f->C_SignInit(helper->session, &mechanism, key)) &&
-        step(&trial, "C_Sign",
+        trial_step(&trial, "C_SignInit", helper->f->C_SignInit(helper->session, &mechanism, key)) &&
+        trial_step(&trial, "C_Sign",
              helper->f->C_Sign(helper->session, (CK_BYTE *)(uintptr_t)message, sizeof message - 1,
                                mac, &size)))
         right = is_hex(mac, size, answers[hash]);
-    conclude(trials, &trial, mechanism_of_hash(hash), right);
-    end_key(helper, key);
+    trial_conclude(trials, &trial, mechanism_of_hash(hash), right);
+    trial_end_key(helper, key);
 }
 
 /* The first block of NIST SP 800-38A F.2.5, and its padding. */
@@ -191,21 +183,21 @@ static void try_cbc(struct helper *helper, struct trials *trials)
     bool right = false;
 
     if (new_key(&trial, CKK_AES, value, sizeof value, false, MAY_ENCRYPT | MAY_DECRYPT, &key) &&
-        step(&trial, "C_EncryptInit",
+        trial_step(&trial, "C_EncryptInit",
              helper->f->C_EncryptInit(helper->session, &mechanism, key)) &&
-        step(&trial, "C_Encrypt",
+        trial_step(&trial, "C_Encrypt",
              helper->f->C_Encrypt(helper->session, (CK_BYTE *)(uintptr_t)block, sizeof block, out,
                                   &size)) &&
-        step(&trial, "C_DecryptInit",
+        trial_step(&trial, "C_DecryptInit",
              helper->f->C_DecryptInit(helper->session, &mechanism, key)) &&
-        step(&trial, "C_Decrypt",
+        trial_step(&trial, "C_Decrypt",
              helper->f->C_Decrypt(helper->session, out, size, back, &back_size)))
         right = is_hex(out, size,
                        "f58c4c04d6e5f1ba779eabfb5f7bfbd6"
                        "485a5c81519cf378fa36d42b8547edc0") &&
                 back_size == sizeof block && memcmp(back, block, sizeof block) == 0;
-    conclude(trials, &trial, MECHANISM_CBC_PAD, right);
-    end_key(helper, key);
+    trial_conclude(trials, &trial, MECHANISM_CBC_PAD, right);
+    trial_end_key(helper, key);
 }
 
 /* --- policy ----------------------------------------------------------------------- */
@@ -243,11 +235,11 @@ static void try_policy(struct helper *helper, struct trials *trials)
                   rv == CKR_OK ? "allowed" : "refused, so that every use reads the token: ",
                   rv == CKR_OK ? "" : ckr_find(rv)->name);
         if (rv == CKR_OK)
-            end_key(helper, copy);
+            trial_end_key(helper, copy);
     }
     kb_wipe(out, sizeof out);
-    end_key(helper, wrapping);
-    end_key(helper, closed);
+    trial_end_key(helper, wrapping);
+    trial_end_key(helper, closed);
 }
 
 /* A right MAC that is cut short, and one cut to nothing. */
@@ -266,10 +258,11 @@ static void try_short_mac(struct helper *helper, struct trials *trials)
 
     if (new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
                 &key) &&
-        step(&trial, "C_SignInit", f->C_SignInit(helper->session, &mechanism, key)))
-        (void)step(&trial, "C_Sign", f->C_Sign(helper->session, text, sizeof text, mac, &size));
+        trial_step(&trial, "C_SignInit", f->C_SignInit(helper->session, &mechanism, key)))
+        (void)trial_step(&trial, "C_Sign",
+                         f->C_Sign(helper->session, text, sizeof text, mac, &size));
     for (size_t i = 0; trial.rv == CKR_OK && i < sizeof sizes / sizeof sizes[0]; i++) {
-        if (!step(&trial, "C_VerifyInit", f->C_VerifyInit(helper->session, &mechanism, key)))
+        if (!trial_step(&trial, "C_VerifyInit", f->C_VerifyInit(helper->session, &mechanism, key)))
             break;
         rv = f->C_Verify(helper->session, text, sizeof text, mac, sizes[i]);
         if (rv != CKR_OK)
@@ -279,7 +272,7 @@ static void try_short_mac(struct helper *helper, struct trials *trials)
                   sizes[i] == 0   ? "zero"
                   : sizes[i] == 1 ? "one"
                                   : "16");
-        end_key(helper, key);
+        trial_end_key(helper, key);
         return;
     }
     if (trial.rv != CKR_OK)
@@ -287,7 +280,7 @@ static void try_short_mac(struct helper *helper, struct trials *trials)
                   ckr_find(trial.rv)->name);
     else
         trial_add(trials, true, rv, what, "refused: %s", ckr_find(rv)->name);
-    end_key(helper, key);
+    trial_end_key(helper, key);
 }
 
 enum kb_status probe_run(struct helper *helper, struct kb_buffer *answer, struct kb_error *err)
@@ -300,6 +293,7 @@ enum kb_status probe_run(struct helper *helper, struct kb_buffer *answer, struct
     for (enum kb_hash hash = KB_SHA224; hash <= KB_SHA512; hash++)
         try_hmac(helper, &trials, hash);
     try_cbc(helper, &trials);
+    probe_pairs(helper, &trials);
     try_policy(helper, &trials);
     try_short_mac(helper, &trials);
     if (helper->lost)

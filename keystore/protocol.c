@@ -99,6 +99,7 @@ static void put_spec(struct kb_buffer *frame, const struct kb_key_spec *spec)
     kb_buffer_put_u8(frame, (uint8_t)spec->use);
     kb_buffer_put_u8(frame, (uint8_t)spec->type);
     kb_buffer_put_u8(frame, spec->release_never);
+    kb_buffer_put_u8(frame, spec->public_only);
     kb_buffer_put_u8(frame, spec->allow_weak);
 }
 
@@ -106,8 +107,9 @@ static void get_spec(struct kb_reader *reader, struct kb_key_spec *spec)
 {
     spec->name = get_name(reader);
     spec->use = (enum kb_key_use)get_below(reader, KB_KEY_CONTENT + 1);
-    spec->type = (enum kb_key_type)get_below(reader, KB_KEY_HMAC_SHA512 + 1);
+    spec->type = (enum kb_key_type)get_below(reader, KB_KEY_EC + 1);
     spec->release_never = get_flag(reader);
+    spec->public_only = get_flag(reader);
     spec->allow_weak = get_flag(reader);
 }
 
@@ -139,13 +141,14 @@ static void get_open(struct kb_reader *reader, struct kb_request *request)
 }
 
 /* What every item of the verb consists of. */
-enum { HAS_HANDLE = 1, HAS_IV = 2, HAS_BYTES = 4 };
+enum { HAS_HANDLE = 1, HAS_IV = 2, HAS_BYTES = 4, HAS_ALGORITHM = 8 };
 
 static unsigned item_parts(enum kb_verb verb)
 {
     switch (verb) {
     case KB_VERB_UNWRAP_KEYS:
-    case KB_VERB_MAC:
+        return HAS_ALGORITHM | HAS_BYTES;
+    case KB_VERB_SIGN:
         return HAS_BYTES;
     case KB_VERB_CIPHER:
         return HAS_HANDLE | HAS_IV | HAS_BYTES;
@@ -168,6 +171,8 @@ static void put_items(struct kb_buffer *frame, const struct kb_request *request)
             kb_buffer_put_u32(frame, item->handle);
         if (parts & HAS_IV)
             kb_buffer_put(frame, item->iv, sizeof item->iv);
+        if (parts & HAS_ALGORITHM)
+            kb_buffer_put_u8(frame, (uint8_t)item->algorithm);
         if (parts & HAS_BYTES)
             kb_buffer_put_lv(frame, item->bytes);
     }
@@ -177,7 +182,7 @@ static void get_items(struct kb_reader *reader, struct kb_request *request)
 {
     unsigned parts = item_parts(request->verb);
     size_t least = (parts & HAS_HANDLE ? 4 : 0) + (parts & HAS_IV ? 16 : 0) +
-                   (parts & HAS_BYTES ? 4 : 0);
+                   (parts & HAS_ALGORITHM ? 1 : 0) + (parts & HAS_BYTES ? 4 : 0);
 
     request->count = kb_reader_count(reader, KB_TOKEN_BATCH_MAX, least);
     for (uint32_t i = 0; parts && i < request->count; i++) {
@@ -192,6 +197,8 @@ static void get_items(struct kb_reader *reader, struct kb_request *request)
             if (iv.data)
                 memcpy(item->iv, iv.data, sizeof item->iv);
         }
+        if (parts & HAS_ALGORITHM)
+            item->algorithm = (enum kb_wrap_algorithm)get_below(reader, KB_WRAP_PKCS1 + 1);
         if (parts & HAS_BYTES)
             item->bytes = kb_reader_lv(reader);
     }
@@ -204,8 +211,10 @@ static void put_work(struct kb_buffer *frame, const struct kb_request *request)
     else
         put_name(frame, request->name);
     kb_buffer_put_u8(frame, request->key_size);
+    kb_buffer_put_u8(frame, (uint8_t)request->algorithm);
     kb_buffer_put_u8(frame, request->release);
     kb_buffer_put_u8(frame, request->encrypt);
+    kb_buffer_put_u8(frame, (uint8_t)request->scheme);
     kb_buffer_put_u8(frame, (uint8_t)request->hash);
     put_items(frame, request);
 }
@@ -240,11 +249,12 @@ bool kb_request_encode(struct kb_buffer *frame, const struct kb_request *request
     case KB_VERB_DESTROY:
     case KB_VERB_FIND:
     case KB_VERB_TRY_EXTRACT:
+    case KB_VERB_EXPORT_PUBLIC:
         put_name(frame, request->name);
         break;
     case KB_VERB_MAKE_KEYS:
     case KB_VERB_UNWRAP_KEYS:
-    case KB_VERB_MAC:
+    case KB_VERB_SIGN:
     case KB_VERB_CIPHER:
         put_work(frame, request);
         break;
@@ -261,8 +271,10 @@ static void get_work(struct kb_reader *reader, struct kb_request *request)
 {
     request->name = request->verb == KB_VERB_CIPHER ? get_text(reader) : get_name(reader);
     request->key_size = kb_reader_u8(reader);
+    request->algorithm = (enum kb_wrap_algorithm)get_below(reader, KB_WRAP_PKCS1 + 1);
     request->release = get_flag(reader);
     request->encrypt = get_flag(reader);
+    request->scheme = (enum kb_sign_scheme)get_below(reader, KB_SIGN_ECDSA + 1);
     request->hash = (enum kb_hash)get_below(reader, KB_SHA512 + 1);
     get_items(reader, request);
 }
@@ -289,11 +301,12 @@ bool kb_request_decode(struct kb_request *request, struct kb_bytes body)
     case KB_VERB_DESTROY:
     case KB_VERB_FIND:
     case KB_VERB_TRY_EXTRACT:
+    case KB_VERB_EXPORT_PUBLIC:
         request->name = get_name(&reader);
         break;
     case KB_VERB_MAKE_KEYS:
     case KB_VERB_UNWRAP_KEYS:
-    case KB_VERB_MAC:
+    case KB_VERB_SIGN:
     case KB_VERB_CIPHER:
         get_work(&reader, request);
         break;
@@ -380,8 +393,8 @@ bool kb_answer_decode(struct kb_answer_head *head, struct kb_reader *reader, str
 
 #define KEY_INFO_FIELDS(TEXT, FLAG, NUMBER, ANSWER)                                                \
     TEXT(name) TEXT(version) TEXT(id) TEXT(mechanisms)                                             \
-    NUMBER(use, KB_KEY_CONTENT) NUMBER(type, KB_KEY_HMAC_SHA512) NUMBER(origin, KB_KEY_IMPORTED)   \
-    NUMBER(bits, UINT32_MAX - 1) FLAG(release_never)                                               \
+    NUMBER(use, KB_KEY_CONTENT) NUMBER(type, KB_KEY_EC) NUMBER(origin, KB_KEY_IMPORTED)           \
+    NUMBER(bits, UINT32_MAX - 1) FLAG(public_only) FLAG(release_never)                             \
     ANSWER(release_never_enforced) ANSWER(mechanisms_enforced) ANSWER(on_token)                    \
     ANSWER(is_private) ANSWER(sensitive) ANSWER(always_sensitive) ANSWER(extractable)              \
     ANSWER(never_extractable) ANSWER(local) ANSWER(modifiable) ANSWER(may_wrap)                    \
@@ -504,4 +517,42 @@ bool kb_data_key_get(struct kb_reader *reader, struct kb_data_key *key, uint8_t 
     if (bytes.size)
         memcpy(key->wrapped, bytes.data, bytes.size);
     return true;
+}
+
+void kb_signature_put(struct kb_buffer *frame, const struct kb_signature *signature)
+{
+    kb_buffer_put_lv(frame, (struct kb_bytes){signature->data, signature->size});
+}
+
+bool kb_signature_get(struct kb_reader *reader, struct kb_signature *signature)
+{
+    struct kb_bytes bytes = get_limited(reader, sizeof signature->data);
+
+    signature->size = 0;
+    if (reader->failed)
+        return false;
+    signature->size = (uint16_t)bytes.size;
+    if (bytes.size)
+        memcpy(signature->data, bytes.data, bytes.size);
+    return true;
+}
+
+#define KEY_PARTS_FIELDS(FIELD)                                                                    \
+    FIELD(modulus) FIELD(public_exponent) FIELD(private_exponent) FIELD(prime1) FIELD(prime2)      \
+    FIELD(exponent1) FIELD(exponent2) FIELD(coefficient) FIELD(curve) FIELD(point) FIELD(scalar)
+
+void kb_key_parts_put(struct kb_buffer *frame, const struct kb_key_parts *parts)
+{
+#define PUT_PART(field) kb_buffer_put_lv(frame, parts->field);
+    KEY_PARTS_FIELDS(PUT_PART)
+#undef PUT_PART
+}
+
+bool kb_key_parts_get(struct kb_reader *reader, struct kb_key_parts *parts)
+{
+    memset(parts, 0, sizeof *parts);
+#define GET_PART(field) parts->field = get_limited(reader, KB_REQUEST_VALUE_MAX);
+    KEY_PARTS_FIELDS(GET_PART)
+#undef GET_PART
+    return !reader->failed;
 }

@@ -15,15 +15,17 @@
 #include <keybridge/keystore.h>
 
 #include "base/reader.h"
+#include "crypto/asymmetric.h"
 
 enum {
-    KB_PROTOCOL_VERSION = 1,
+    KB_PROTOCOL_VERSION = 2,
     KB_FRAME_DATA_MAX = 16 * 1024 * 1024,         /* items of one request and their lengths */
     KB_FRAME_MAX = KB_FRAME_DATA_MAX + 64 * 1024, /* a whole frame */
     KB_REQUEST_TEXT_MAX = 4096,                   /* names, URIs, paths */
     KB_REQUEST_PIN_MAX = 256,
-    KB_REQUEST_VALUE_MAX = 512, /* bytes of an imported key */
-    KB_LIST_MAX = 10000,        /* keys or tokens in one answer */
+    KB_REQUEST_VALUE_MAX = 4096, /* bytes of an imported key; RSA-4096 needs 2,400 */
+    KB_HMAC_KEY_MAX = 512,
+    KB_LIST_MAX = 10000, /* keys or tokens in one answer */
 };
 
 enum kb_verb {
@@ -39,17 +41,17 @@ enum kb_verb {
     KB_VERB_TRY_EXTRACT,
     KB_VERB_MAKE_KEYS,
     KB_VERB_UNWRAP_KEYS,
-    KB_VERB_MAC,
+    KB_VERB_SIGN,
     KB_VERB_CIPHER,
     KB_VERB_FORGET,
-    /* Numbers that are spoken for; a helper that lacks them says so. */
     KB_VERB_EXPORT_PUBLIC,
-    KB_VERB_SIGN,
+    /* A number that is spoken for; a helper that lacks it says so. */
     KB_VERB_GCM,
 };
 
 struct kb_request_item {
     uint32_t handle;
+    enum kb_wrap_algorithm algorithm;
     uint8_t iv[16];
     struct kb_bytes bytes;
 };
@@ -68,10 +70,12 @@ struct kb_request {
     struct kb_bytes so_pin;
     const char *name; /* of a key, or the label of a new token */
     struct kb_key_spec spec;
-    struct kb_bytes value;
+    struct kb_bytes value; /* of an AES or HMAC key, or kb_key_parts_put of others */
     uint8_t key_size;
+    enum kb_wrap_algorithm algorithm;
     bool release;
     bool encrypt;
+    enum kb_sign_scheme scheme;
     enum kb_hash hash;
     uint32_t count; /* of items; for MAKE_KEYS just how many */
     struct kb_request_item items[KB_TOKEN_BATCH_MAX];
@@ -115,6 +119,14 @@ bool kb_trial_get(struct kb_reader *reader, struct kb_token_trial *trial);
 /* `plain`: room for KB_TOKEN_DATA_KEY_MAX bytes, or NULL for keys that stay. */
 void kb_data_key_put(struct kb_buffer *frame, const struct kb_data_key *key, const uint8_t *plain);
 bool kb_data_key_get(struct kb_reader *reader, struct kb_data_key *key, uint8_t *plain);
+
+void kb_signature_put(struct kb_buffer *frame, const struct kb_signature *signature);
+bool kb_signature_get(struct kb_reader *reader, struct kb_signature *signature);
+
+/* The numbers of an RSA or EC key; views into what the reader reads. What the
+ * key's type is, and how many bits it has, is not part of it. */
+void kb_key_parts_put(struct kb_buffer *frame, const struct kb_key_parts *parts);
+bool kb_key_parts_get(struct kb_reader *reader, struct kb_key_parts *parts);
 
 /* The status of one item: KB_OK or what kb_status_is_item tells. */
 bool kb_item_status_get(struct kb_reader *reader, enum kb_status *status);

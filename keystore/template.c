@@ -41,6 +41,24 @@ void template_uses(struct template *out, unsigned uses)
     template_flag(out, CKA_DERIVE, false);
 }
 
+void template_private_uses(struct template *out, unsigned uses)
+{
+    template_flag(out, CKA_DECRYPT, uses & MAY_DECRYPT);
+    template_flag(out, CKA_SIGN, uses & MAY_SIGN);
+    template_flag(out, CKA_SIGN_RECOVER, false);
+    template_flag(out, CKA_UNWRAP, uses & MAY_UNWRAP);
+    template_flag(out, CKA_DERIVE, false);
+}
+
+void template_public_uses(struct template *out, unsigned uses)
+{
+    template_flag(out, CKA_ENCRYPT, uses & MAY_ENCRYPT);
+    template_flag(out, CKA_VERIFY, uses & MAY_VERIFY);
+    template_flag(out, CKA_VERIFY_RECOVER, false);
+    template_flag(out, CKA_WRAP, uses & MAY_WRAP);
+    template_flag(out, CKA_DERIVE, false);
+}
+
 void template_session_key(struct template *out, CK_KEY_TYPE type, bool sensitive,
                           bool extractable, unsigned uses)
 {

@@ -10,7 +10,7 @@
 
 #include <keybridge/bytes.h>
 
-enum { TEMPLATE_ROWS = 24, TEMPLATE_NUMBERS = 4 };
+enum { TEMPLATE_ROWS = 32, TEMPLATE_NUMBERS = 4 };
 
 /* Points into itself and to what it was given: neither may move. */
 struct template {
@@ -36,6 +36,10 @@ void template_flag(struct template *out, CK_ATTRIBUTE_TYPE type, bool value);
 
 /* All MAY_ attributes, set or not. */
 void template_uses(struct template *out, unsigned uses);
+
+/* Those of a private key, and of a public one. */
+void template_private_uses(struct template *out, unsigned uses);
+void template_public_uses(struct template *out, unsigned uses);
 
 /* A throw-away secret key in the session. */
 void template_session_key(struct template *out, CK_KEY_TYPE type, bool sensitive,

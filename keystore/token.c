@@ -8,26 +8,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum kb_status helper_error(struct helper *helper, struct kb_error *err, CK_RV rv,
-                            const char *format, ...)
-{
-    char what[200];
-    va_list args;
-
-    va_start(args, format);
-    if (vsnprintf(what, sizeof what, format, args) < 0)
-        what[0] = 0;
-    va_end(args);
-    if (ckr_find(rv)->kind == CKR_CLASS_LOST)
-        helper->lost = true;
-    return ckr_error(err, rv, "%s", what);
-}
 
 static enum kb_status open_token(struct helper *helper, const struct kb_request *request,
                                  struct kb_buffer *answer, struct kb_error *err)
@@ -63,7 +47,7 @@ static enum kb_status change_keys(struct helper *helper, const struct kb_request
 static enum kb_status find(struct helper *helper, const char *name, struct kb_buffer *answer,
                            struct kb_error *err)
 {
-    const struct found_key *key;
+    struct found_key *key;
     enum kb_status status = key_find(helper, name, &key, err);
 
     if (status == KB_OK)
@@ -91,8 +75,10 @@ static enum kb_status with_session(struct helper *helper, const struct kb_reques
         return data_keys_make(helper, request, answer, err);
     case KB_VERB_UNWRAP_KEYS:
         return data_keys_unwrap(helper, request, answer, err);
-    case KB_VERB_MAC:
-        return mac_make(helper, request, answer, err);
+    case KB_VERB_SIGN:
+        return sign_run(helper, request, answer, err);
+    case KB_VERB_EXPORT_PUBLIC:
+        return public_export(helper, request->name, answer, err);
     case KB_VERB_CIPHER:
         return cipher_run(helper, request, answer, err);
     case KB_VERB_FORGET:

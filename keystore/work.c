@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client's side of work inside the token: batches of data keys, MACs and
- * cipher jobs. A handle is the helper's number of a key below the number of
+ * The client's side of work inside the token: batches of data keys, signatures
+ * and cipher jobs. A handle is the helper's number of a key below the number of
  * the helper, so that one of a lost helper is known as such.
  */
 #include "keystore/pool.h"
@@ -28,12 +28,12 @@ static enum kb_status check_batch(size_t n, const struct kb_secret *plain, struc
 /* --- data keys --------------------------------------------------------------- */
 
 /* Gives the caller's handle of a key the helper keeps. False when it has none,
- * or a size that is none of AES. */
+ * or a size that is none of AES; of a key it keeps the token need not tell. */
 static bool adopt_key(struct kb_token *token, struct kb_data_key *key, bool kept)
 {
     if (key->status != KB_OK)
         return true;
-    if (key->size != 16 && key->size != 24 && key->size != 32)
+    if (key->size != 16 && key->size != 24 && key->size != 32 && !(kept && key->size == 0))
         return false;
     if (!kept)
         return true;
@@ -59,6 +59,7 @@ static enum kb_status get_keys(struct kb_token *token, const struct kb_request *
         key->handle = got.handle;
         key->size = got.size;
         if (request->verb == KB_VERB_MAKE_KEYS) {
+            key->algorithm = request->algorithm;
             key->wrapped_size = got.wrapped_size;
             memcpy(key->wrapped, got.wrapped, got.wrapped_size);
         }
@@ -82,7 +83,7 @@ static enum kb_status data_keys(struct kb_token *token, const struct kb_request 
     return status;
 }
 
-enum kb_status kb_token_make_keys(struct kb_token *token, const char *wrap_key, size_t size,
+enum kb_status kb_token_make_keys(struct kb_token *token, const struct kb_data_key_spec *spec,
                                   struct kb_data_key *keys, size_t n, struct kb_secret *plain,
                                   struct kb_error *err)
 {
@@ -91,11 +92,13 @@ enum kb_status kb_token_make_keys(struct kb_token *token, const char *wrap_key, 
 
     if (status != KB_OK || n == 0)
         return status;
-    if (size != 16 && size != 24 && size != 32)
-        return kb_error_set(err, KB_ERR_USAGE, "a data key has 16, 24 or 32 bytes, not %zu", size);
+    if (spec->size != 16 && spec->size != 24 && spec->size != 32)
+        return kb_error_set(err, KB_ERR_USAGE, "a data key has 16, 24 or 32 bytes, not %zu",
+                            spec->size);
     kb_request_init(&request, KB_VERB_MAKE_KEYS);
-    request.name = wrap_key;
-    request.key_size = (uint8_t)size;
+    request.name = spec->wrap_key;
+    request.key_size = (uint8_t)spec->size;
+    request.algorithm = spec->algorithm;
     request.release = plain != NULL;
     request.count = (uint32_t)n;
     return data_keys(token, &request, keys, plain, err);
@@ -117,7 +120,7 @@ enum kb_status kb_token_unwrap_keys(struct kb_token *token, const char *wrap_key
     for (size_t i = 0; i < n; i++) {
         size_t wrapped_size = keys[i].wrapped_size;
 
-        request.items[i] = (struct kb_request_item){0};
+        request.items[i] = (struct kb_request_item){.algorithm = keys[i].algorithm};
         if (wrapped_size <= sizeof keys[i].wrapped)
             request.items[i].bytes = (struct kb_bytes){keys[i].wrapped, wrapped_size};
     }
@@ -149,43 +152,40 @@ enum kb_status kb_token_forget(struct kb_token *token, const uint32_t *handles, 
     return status;
 }
 
-/* --- MACs -------------------------------------------------------------------- */
+/* --- signatures --------------------------------------------------------------- */
 
-static enum kb_status mac_some(struct kb_token *token, const struct kb_request *request,
-                               uint8_t *macs, struct kb_error *err)
+static enum kb_status sign_some(struct kb_token *token, const struct kb_request *request,
+                                struct kb_signature *signatures, struct kb_error *err)
 {
     struct kb_reader payload;
-    size_t size = kb_hash_size(request->hash);
     enum kb_status status = kb_token_call(token, request, KB_REPEAT, &payload, err);
 
     if (status != KB_OK)
         return status;
-    for (uint32_t i = 0; i < request->count; i++) {
-        struct kb_bytes mac = kb_reader_take(&payload, size);
-
-        if (mac.data)
-            memcpy(macs + i * KB_TOKEN_MAC_MAX, mac.data, size);
-    }
+    for (uint32_t i = 0; i < request->count; i++)
+        if (!kb_signature_get(&payload, &signatures[i]) || signatures[i].size == 0 ||
+            (request->scheme == KB_SIGN_HMAC && signatures[i].size != kb_hash_size(request->hash)))
+            return kb_token_nonsense(token, err);
     return kb_reader_done(&payload) ? KB_OK : kb_token_nonsense(token, err);
 }
 
-enum kb_status kb_token_mac(struct kb_token *token, const char *sign_key, enum kb_hash hash,
-                            const struct kb_bytes *messages, size_t n, uint8_t *macs,
-                            size_t *mac_size, struct kb_error *err)
+enum kb_status kb_token_sign(struct kb_token *token, const struct kb_sign_spec *spec,
+                             const struct kb_bytes *messages, size_t n,
+                             struct kb_signature *signatures, struct kb_error *err)
 {
     struct kb_request request;
     enum kb_status status = check_batch(n, NULL, err);
     size_t done = 0;
 
-    *mac_size = kb_hash_size(hash);
-    if (*mac_size == 0)
+    if (kb_hash_size(spec->hash) == 0)
         return kb_error_set(err, KB_ERR_USAGE, "there is no such hash");
     while (status == KB_OK && done < n) {
         size_t bytes = 0;
 
-        kb_request_init(&request, KB_VERB_MAC);
-        request.name = sign_key;
-        request.hash = hash;
+        kb_request_init(&request, KB_VERB_SIGN);
+        request.name = spec->sign_key;
+        request.scheme = spec->scheme;
+        request.hash = spec->hash;
         for (size_t i = done; i < n; i++) {
             bytes += messages[i].size + 4;
             if (messages[i].size > KB_FRAME_DATA_MAX || bytes > KB_FRAME_DATA_MAX)
@@ -193,9 +193,9 @@ enum kb_status kb_token_mac(struct kb_token *token, const char *sign_key, enum k
             request.items[request.count++].bytes = messages[i];
         }
         if (request.count == 0)
-            return kb_error_set(err, KB_ERR_USAGE, "a message of %zu bytes is too long for a MAC",
+            return kb_error_set(err, KB_ERR_USAGE, "a message of %zu bytes is too long to sign",
                                 messages[done].size);
-        status = mac_some(token, &request, macs + done * KB_TOKEN_MAC_MAX, err);
+        status = sign_some(token, &request, signatures + done, err);
         done += request.count;
     }
     return status;

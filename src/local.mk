@@ -7,7 +7,10 @@ libkb_base_la_SOURCES = \
 	src/base/reader.c src/base/reader.h \
 	src/base/secret.c \
 	src/base/status.c \
-	src/base/text.c src/base/text.h
+	src/base/text.c src/base/text.h \
+	src/crypto/asymmetric.c src/crypto/asymmetric.h \
+	src/crypto/keyparts.c \
+	src/crypto/padding.c src/crypto/oaep.h
 libkb_base_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
 libkb_base_la_LIBADD = $(CRYPTO_LIBS)
 
@@ -69,10 +72,11 @@ keybridge_SOURCES = \
 	src/cli/config.c \
 	src/cli/init.c \
 	src/cli/item.c \
-	src/cli/key.c \
+	src/cli/key.c src/cli/key.h \
 	src/cli/lines.c \
 	src/cli/load.c \
 	src/cli/main.c \
+	src/cli/newkey.c \
 	src/cli/options.c \
 	src/cli/read.c \
 	src/cli/sealing.c \

@@ -1,166 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/cli.h"
+#include "cli/key.h"
 
 #include <stdlib.h>
 #include <stddef.h>
 #include <string.h>
 
-enum { TRIALS_MAX = 32, KEY_FILE_MAX = 4096 };
-
-/* --- create and import ------------------------------------------------------------ */
-
-struct key_options {
-    const char *use;
-    const char *type;
-    const char *release;
-    const char *in;
-    const char *format;
-    bool allow_weak;
-};
-
-static enum kb_status make_spec(struct cli *cli, const struct key_options *options,
-                                const char *name, struct kb_key_spec *spec)
-{
-    memset(spec, 0, sizeof *spec);
-    spec->name = name;
-    spec->allow_weak = options->allow_weak;
-    if (!options->use || !kb_key_use_parse(&spec->use, options->use)) {
-        kb_error_set(&cli->error, KB_ERR_USAGE, "--use is %s%s", options->use ? "unknown: " : "missing",
-                     options->use ? options->use : "");
-        kb_error_hint(&cli->error, "wrap, sign or content");
-        return KB_ERR_USAGE;
-    }
-    if (!options->type || !kb_key_type_parse(&spec->type, options->type)) {
-        kb_error_set(&cli->error, KB_ERR_USAGE, "--type is %s%s",
-                     options->type ? "unknown: " : "missing", options->type ? options->type : "");
-        kb_error_hint(&cli->error, "aes-128, aes-192, aes-256, hmac-sha224, hmac-sha256, "
-                                   "hmac-sha384 or hmac-sha512");
-        return KB_ERR_USAGE;
-    }
-    if (options->release && strcmp(options->release, "never") != 0)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--release takes 'never' only");
-    spec->release_never = options->release != NULL;
-    if (spec->release_never && spec->use != KB_KEY_WRAP)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--release never is for wrap keys");
-    return KB_OK;
-}
-
-static enum kb_status run_create(struct cli *cli, int argc, char **argv)
-{
-    struct key_options options = {0};
-    const struct cli_option table[] = {
-        {"use", 0, CLI_TEXT, &options.use},
-        {"type", 0, CLI_TEXT, &options.type},
-        {"release", 0, CLI_TEXT, &options.release},
-        {NULL, 0, CLI_FLAG, NULL},
-    };
-    struct cli_session session;
-    struct kb_key_spec spec;
-    enum kb_status status;
-    int rest;
-
-    status = cli_parse(cli, argc, argv, table, 1, 1, &rest);
-    if (status == KB_OK)
-        status = make_spec(cli, &options, argv[0], &spec);
-    if (status == KB_OK)
-        status = cli_session_open_token(&session, cli);
-    if (status != KB_OK)
-        return status;
-    status = kb_key_create(session.token, &spec, &cli->error);
-    if (status == KB_OK)
-        cli_note(cli, "key '%s' (%s, %s) is in token '%s'", spec.name, options.type, options.use,
-                 kb_keystore_info(session.keystore)->label);
-    cli_session_close(&session);
-    return status;
-}
-
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Turns hexadecimal text into bytes inside the secret. */
-static bool decode_hex(struct kb_secret *secret)
-{
-    struct kb_bytes text = kb_secret_view(secret);
-    uint8_t *to = kb_secret_data(secret);
-    size_t size = 0;
-    int high = -1;
-
-    for (size_t i = 0; i < text.size; i++) {
-        int value = hex_value(text.data[i]);
-
-        if (value < 0 && text.data[i] && strchr(" \t\r\n", text.data[i]))
-            continue;
-        if (value < 0)
-            return false;
-        if (high >= 0)
-            to[size++] = (uint8_t)(high << 4 | value);
-        high = high < 0 ? value : -1;
-    }
-    kb_secret_truncate(secret, size);
-    return high < 0 && size > 0;
-}
-
-static enum kb_status read_key(struct cli *cli, const struct key_options *options,
-                               struct kb_secret **out)
-{
-    enum kb_status status;
-
-    if (!options->in)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--in is missing");
-    if (!options->format || (strcmp(options->format, "raw") && strcmp(options->format, "hex")))
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--format is %s: raw or hex",
-                            options->format ? "wrong" : "missing");
-    status = kb_secret_read_file(out, options->in, KEY_FILE_MAX, false, &cli->error);
-    if (status == KB_OK && strcmp(options->format, "hex") == 0 && !decode_hex(*out)) {
-        kb_secret_free(*out);
-        *out = NULL;
-        return kb_error_set(&cli->error, KB_ERR_INPUT, "%s is not hexadecimal text", options->in);
-    }
-    return status;
-}
-
-static enum kb_status run_import(struct cli *cli, int argc, char **argv)
-{
-    struct key_options options = {0};
-    const struct cli_option table[] = {
-        {"use", 0, CLI_TEXT, &options.use},
-        {"type", 0, CLI_TEXT, &options.type},
-        {"release", 0, CLI_TEXT, &options.release},
-        {"in", 'i', CLI_TEXT, &options.in},
-        {"format", 0, CLI_TEXT, &options.format},
-        {"allow-weak", 0, CLI_FLAG, &options.allow_weak},
-        {NULL, 0, CLI_FLAG, NULL},
-    };
-    struct kb_secret *value = NULL;
-    struct cli_session session;
-    struct kb_key_spec spec;
-    enum kb_status status;
-    int rest;
-
-    status = cli_parse(cli, argc, argv, table, 1, 1, &rest);
-    if (status == KB_OK)
-        status = make_spec(cli, &options, argv[0], &spec);
-    if (status == KB_OK)
-        status = read_key(cli, &options, &value);
-    if (status == KB_OK)
-        status = cli_session_open_token(&session, cli);
-    if (status != KB_OK) {
-        kb_secret_free(value);
-        return status;
-    }
-    status = kb_key_import(session.token, &spec, value, &cli->error);
-    if (status == KB_OK)
-        cli_note(cli, "key '%s' (%s, %s) is imported into token '%s'; %s still holds it", spec.name,
-                 options.type, options.use, kb_keystore_info(session.keystore)->label, options.in);
-    cli_session_close(&session);
-    kb_secret_free(value);
-    return status;
-}
+enum { TRIALS_MAX = 32 };
 
 /* --- list and show -------------------------------------------------------------------- */
 
@@ -224,6 +69,7 @@ static cJSON *key_json(const struct kb_key_info *info)
     cJSON_AddStringToObject(json, "type", or_unknown(kb_key_type_format(info->type)));
     cJSON_AddStringToObject(json, "origin", kb_key_origin_format(info->origin));
     cJSON_AddNumberToObject(json, "bits", info->bits);
+    cJSON_AddBoolToObject(json, "public_only", info->public_only);
     cJSON_AddBoolToObject(json, "release_never", info->release_never);
     add_answer(json, "release_never_enforced", info->release_never_enforced);
     add_answer(json, "mechanisms_enforced", info->mechanisms_enforced);
@@ -241,14 +87,14 @@ static void print_key(const struct kb_key_info *info)
     printf("%-31s %s", "type", or_unknown(kb_key_type_format(info->type)));
     if (info->bits)
         printf(", %u bits", info->bits);
-    printf("\n%-31s %s\n", "came here (our record)", kb_key_origin_format(info->origin));
+    printf("%s\n%-31s %s\n", info->public_only ? ", public only" : "", "came here (our record)", kb_key_origin_format(info->origin));
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         printf("%-31s %s\n", attributes[i].name, answer_text(attribute_of(info, i)));
     if (info->mechanisms_enforced == KB_ANSWER_YES)
         printf("%-31s %s\n", "allowed mechanisms", info->mechanisms);
     else
         printf("%-31s not enforced by this token\n", "allowed mechanisms");
-    if (info->use == KB_KEY_WRAP)
+    if (info->use == KB_KEY_WRAP && !info->public_only)
         printf("%-31s %s\n", "data keys leave the token",
                !info->release_never                             ? "yes, for one item at a time"
                : info->release_never_enforced == KB_ANSWER_YES ? "never (unwrap template)"
@@ -293,9 +139,9 @@ static enum kb_status print_listing(struct cli *cli, struct key_listing *listing
         if (json)
             cJSON_AddItemToArray(json, key_json(info));
         else
-            printf("%-24s %-8s %-12s %s%s\n", info->name, or_unknown(kb_key_use_format(info->use)),
+            printf("%-24s %-8s %-12s %s%s%s\n", info->name, or_unknown(kb_key_use_format(info->use)),
                    or_unknown(kb_key_type_format(info->type)), kb_key_origin_format(info->origin),
-                   info->release_never ? ", release never" : "");
+                   info->public_only ? ", public only" : "", info->release_never ? ", release never" : "");
     }
     return json ? cli_print_json(cli, json) : KB_OK;
 }
@@ -399,11 +245,13 @@ static enum kb_status run_destroy(struct cli *cli, int argc, char **argv)
 const struct cli_verb cli_key_verbs[] = {
     {"key", "create", "NAME --use wrap|sign|content --type TYPE [--release never]",
      "make a key inside the token; TYPE: aes-128 aes-192 aes-256 hmac-sha224 hmac-sha256 "
-     "hmac-sha384 hmac-sha512",
-     run_create},
-    {"key", "import", "NAME --use wrap|sign|content --type TYPE --in FILE --format raw|hex "
-                      "[--allow-weak] [--release never]",
-     "put a given key into the token", run_import},
+     "hmac-sha384 hmac-sha512 rsa-2048 rsa-3072 rsa-4096 ec-p256 ec-p384",
+     cli_key_create},
+    {"key", "import", "NAME --use wrap|sign|content --type TYPE --in FILE "
+                      "--format raw|hex|der|pem [--allow-weak] [--release never]",
+     "put a given key into the token; TYPE also: rsa ec rsa-public ec-public", cli_key_import},
+    {"key", "export-public", "NAME [--format pem|der] [-o FILE]",
+     "the public half of an RSA or EC key", cli_key_export_public},
     {"key", "list", "", "the keys of the token", run_list},
     {"key", "show", "NAME [--try-extract]",
      "a key as the token describes it; with --try-extract, really try to take it out", run_show},

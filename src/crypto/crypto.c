@@ -4,8 +4,10 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/rand.h>
 
 enum { KEY_SIZES = 3 };
@@ -86,6 +88,40 @@ enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err)
     if (size > INT_MAX || RAND_bytes(out, (int)size) != 1)
         return openssl_error(err, "random bytes");
     return KB_OK;
+}
+
+/* OpenSSL takes an empty octet string, but not from NULL. */
+static OSSL_PARAM octets(const char *name, struct kb_bytes bytes)
+{
+    static uint8_t nothing;
+
+    return OSSL_PARAM_construct_octet_string(
+        name, bytes.size ? (void *)(uintptr_t)bytes.data : &nothing, bytes.size);
+}
+
+enum kb_status kb_hkdf(enum kb_hash hash, const struct kb_hkdf_input *input, uint8_t *out,
+                       size_t size, struct kb_error *err)
+{
+    static char names[][8] = {"SHA224", "SHA256", "SHA384", "SHA512"};
+    EVP_KDF *kdf;
+    EVP_KDF_CTX *context;
+    OSSL_PARAM params[5];
+    bool good;
+
+    if ((size_t)hash >= sizeof names / sizeof names[0] || size == 0 ||
+        size > 255 * kb_hash_size(hash))
+        return kb_error_set(err, KB_ERR_USAGE, "HKDF does not make %zu bytes", size);
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, names[hash], 0);
+    params[1] = octets(OSSL_KDF_PARAM_KEY, input->key);
+    params[2] = octets(OSSL_KDF_PARAM_SALT, input->salt);
+    params[3] = octets(OSSL_KDF_PARAM_INFO, input->info);
+    params[4] = OSSL_PARAM_construct_end();
+    kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
+    context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+    good = context && EVP_KDF_derive(context, out, size, params) == 1;
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+    return good ? KB_OK : openssl_error(err, "HKDF");
 }
 
 enum kb_status kb_crypto_cbc_key(struct kb_crypto *crypto, bool encrypt, struct kb_bytes key,

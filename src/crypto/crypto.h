@@ -6,9 +6,15 @@
 #ifndef KB_CRYPTO_CRYPTO_H
 #define KB_CRYPTO_CRYPTO_H
 
-#include <keybridge/bytes.h>
+#include <keybridge/keystore.h>
 
 struct kb_crypto;
+
+struct kb_hkdf_input {
+    struct kb_bytes key; /* input keying material */
+    struct kb_bytes salt;
+    struct kb_bytes info;
+};
 
 enum { KB_SHA256_SIZE = 32, KB_AES_BLOCK = 16 };
 
@@ -22,6 +28,12 @@ KB_MUST_CHECK enum kb_status kb_crypto_sha256(struct kb_crypto *crypto, uint8_t 
                                               struct kb_error *err);
 
 KB_MUST_CHECK enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err);
+
+/* HKDF (RFC 5869): `size` bytes for one purpose, which `info` names, at most
+ * 255 times the hash's. Salt and info may be empty. KB_ERR_USAGE for a size
+ * that cannot be. */
+KB_MUST_CHECK enum kb_status kb_hkdf(enum kb_hash hash, const struct kb_hkdf_input *input,
+                                     uint8_t *out, size_t size, struct kb_error *err);
 
 /* Sets the AES key (16, 24 or 32 bytes) for the CBC calls of that direction,
  * until the next one; kb_crypto_forget_keys wipes it. */

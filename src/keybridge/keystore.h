@@ -39,7 +39,7 @@ enum {
     KB_TOKEN_BATCH_MAX = 128,     /* items */
     KB_TOKEN_DATA_KEY_MAX = 32,   /* bytes of a data key */
     KB_TOKEN_WRAPPED_MAX = 512,   /* bytes of a wrapped data key */
-    KB_TOKEN_MAC_MAX = 64,        /* bytes of a MAC */
+    KB_TOKEN_SIGNATURE_MAX = 512, /* bytes of a MAC or signature */
     KB_TOKEN_NAME_MAX = 64,       /* bytes of a key's short name */
 };
 
@@ -71,12 +71,38 @@ enum kb_key_type {
     KB_KEY_HMAC_SHA256,
     KB_KEY_HMAC_SHA384,
     KB_KEY_HMAC_SHA512,
+    KB_KEY_RSA_2048,
+    KB_KEY_RSA_3072,
+    KB_KEY_RSA_4096,
+    KB_KEY_EC_P256,
+    KB_KEY_EC_P384,
+    KB_KEY_RSA, /* of whatever size the imported key has; found: of another size than those above */
+    KB_KEY_EC,  /* on whatever curve, of those above, the imported key is */
 };
 
 /* Where a key came from: our own record, kept in its CKA_ID. */
 enum kb_key_origin { KB_KEY_ADOPTED, KB_KEY_GENERATED, KB_KEY_IMPORTED };
 
 enum kb_hash { KB_SHA224, KB_SHA256, KB_SHA384, KB_SHA512 };
+
+/* How a sign key signs: HMAC (RFC 2104), RSASSA-PKCS1-v1_5 (RFC 8017 section
+ * 8.2), ECDSA with the signature as DER (FIPS 186-5; RFC 3279 section 2.2.3). */
+enum kb_sign_scheme { KB_SIGN_HMAC, KB_SIGN_RSA, KB_SIGN_ECDSA };
+
+/* How a data key is wrapped: AES key wrap (RFC 3394), RSAES-OAEP with an empty
+ * label (RFC 8017 section 7.1) by its hash and that of its mask generation, or
+ * RSAES-PKCS1-v1_5 (section 7.2). */
+enum kb_wrap_algorithm {
+    KB_WRAP_AES,
+    KB_WRAP_OAEP_SHA1, /* these four with MGF1-SHA-1, as the JCA means them */
+    KB_WRAP_OAEP_SHA256,
+    KB_WRAP_OAEP_SHA384,
+    KB_WRAP_OAEP_SHA512,
+    KB_WRAP_OAEP_SHA256_MGF_SHA256, /* these with one hash for both */
+    KB_WRAP_OAEP_SHA384_MGF_SHA384,
+    KB_WRAP_OAEP_SHA512_MGF_SHA512,
+    KB_WRAP_PKCS1,
+};
 
 /* A boolean attribute as the token tells it. */
 enum kb_answer { KB_ANSWER_NO, KB_ANSWER_YES, KB_ANSWER_UNKNOWN };
@@ -86,8 +112,10 @@ struct kb_key_spec {
     enum kb_key_use use;
     enum kb_key_type type;
     bool release_never; /* wrap keys: data keys under it never leave the token */
+    bool public_only;   /* import of RSA and EC: the value is a public key; what it makes can only
+                           wrap, or only verify */
     bool allow_weak;    /* import: a short HMAC key is zero-padded to its hash's length, which
-                           leaves every MAC as it is */
+                           leaves every MAC as it is; an RSA key of 1,024 to 2,047 bits is taken */
 };
 
 struct kb_key_info {
@@ -98,7 +126,9 @@ struct kb_key_info {
     enum kb_key_use use;
     enum kb_key_type type;
     enum kb_key_origin origin;
-    unsigned bits; /* CKA_VALUE_LEN * 8; 0 when the token does not tell */
+    bool public_only; /* there is no private key to it */
+    unsigned bits; /* of the key; of an RSA key's modulus, an EC key's field; 0 when the token
+                      does not tell */
     bool release_never;
     enum kb_answer release_never_enforced; /* by the token's unwrap template */
     enum kb_answer mechanisms_enforced;    /* CKA_ALLOWED_MECHANISMS holds what we asked for */
@@ -174,12 +204,23 @@ KB_MUST_CHECK enum kb_status kb_token_probe(struct kb_token *token, struct kb_to
 /* KB_ERR_EXISTS when a key has that name. */
 KB_MUST_CHECK enum kb_status kb_key_create(struct kb_token *token, const struct kb_key_spec *spec,
                                            struct kb_error *err);
+/* `value`: the bytes of an AES or HMAC key; for RSA and EC the DER or PEM of a
+ * PKCS#8 private key (RFC 5208, not encrypted) or, with spec->public_only, of
+ * a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). KB_ERR_INPUT when it is
+ * not that, KB_ERR_USAGE when it is too weak or does not fit spec->type. */
 KB_MUST_CHECK enum kb_status kb_key_import(struct kb_token *token, const struct kb_key_spec *spec,
                                            const struct kb_secret *value, struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_key_destroy(struct kb_token *token, const char *name,
                                             struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_key_find(struct kb_token *token, const char *name,
                                          struct kb_key_info *out, struct kb_error *err);
+/* Appends the DER SubjectPublicKeyInfo of an RSA or EC key. KB_ERR_USAGE for a
+ * key that has no public half. */
+KB_MUST_CHECK enum kb_status kb_key_export_public(struct kb_token *token, const char *name,
+                                                  struct kb_buffer *out, struct kb_error *err);
+/* Appends the PEM (RFC 7468 section 13) of such a SubjectPublicKeyInfo. */
+KB_MUST_CHECK enum kb_status kb_key_public_pem(struct kb_buffer *out, struct kb_bytes spki,
+                                               struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_key_list(struct kb_token *token,
                                          void (*each)(void *ctx, const struct kb_key_info *info),
                                          void *ctx, struct kb_error *err);
@@ -200,34 +241,60 @@ KB_MUST_CHECK enum kb_status kb_key_try_extract(struct kb_token *token, const ch
 
 struct kb_data_key {
     enum kb_status status; /* of this key */
+    enum kb_wrap_algorithm algorithm; /* set by the caller before unwrapping */
     uint32_t handle;       /* of a key that stays in the token: valid on this lease until
                               kb_token_forget; never 0. 0 for a released one */
-    uint16_t size;         /* bytes of the key: 16, 24 or 32 */
+    uint16_t size;         /* bytes of the key: 16, 24 or 32; 0 for one that was unwrapped by RSA
+                              inside a token that does not tell */
     uint16_t wrapped_size; /* bytes of `wrapped` */
     uint8_t wrapped[KB_TOKEN_WRAPPED_MAX];
 };
 
-/* Makes n data keys of `size` bytes and wraps each under `wrap_key` (RFC 3394,
- * CKM_AES_KEY_WRAP). With `plain` (n * KB_TOKEN_DATA_KEY_MAX bytes, key i at
- * i * KB_TOKEN_DATA_KEY_MAX) the keys are released into it; with NULL they
- * stay inside as handles. KB_ERR_DENIED for plain under a --release never key. */
-KB_MUST_CHECK enum kb_status kb_token_make_keys(struct kb_token *token, const char *wrap_key,
-                                                size_t size, struct kb_data_key *keys, size_t n,
+/* What new data keys are to be. */
+struct kb_data_key_spec {
+    const char *wrap_key;
+    enum kb_wrap_algorithm algorithm; /* must fit the wrapping key: KB_ERR_DENIED */
+    size_t size;                      /* bytes: 16, 24 or 32 */
+};
+
+/* Makes n data keys and wraps each; sets status, algorithm, size and wrapped.
+ * With `plain` (n * KB_TOKEN_DATA_KEY_MAX bytes, key i at i *
+ * KB_TOKEN_DATA_KEY_MAX) the keys are released into it; with NULL they stay
+ * inside as handles. KB_ERR_DENIED for plain under a --release never key;
+ * KB_ERR_UNSUPPORTED when the token has no way to wrap so inside itself and
+ * the keys must not leave it. */
+KB_MUST_CHECK enum kb_status kb_token_make_keys(struct kb_token *token,
+                                                const struct kb_data_key_spec *spec,
+                                                struct kb_data_key *keys, size_t n,
                                                 struct kb_secret *plain, struct kb_error *err);
 
-/* Unwraps keys[i].wrapped; sets status (KB_ERR_AUTH for whatever is wrong with
- * the bytes), size and, as above, plain or handle. */
+/* Unwraps keys[i].wrapped by keys[i].algorithm; sets status (KB_ERR_AUTH for
+ * whatever is wrong with the bytes, and for an algorithm that is not the
+ * key's), size and, as above, plain or handle. PKCS#1 v1.5 with bad padding
+ * gives a random key instead, which tells an attacker nothing. KB_ERR_DENIED
+ * for a public key alone. */
 KB_MUST_CHECK enum kb_status kb_token_unwrap_keys(struct kb_token *token, const char *wrap_key,
                                                   struct kb_data_key *keys, size_t n,
                                                   struct kb_secret *plain, struct kb_error *err);
 
-/* HMAC of each message under `sign_key`; MAC i is written at
- * macs + i * KB_TOKEN_MAC_MAX, *mac_size bytes of it. To verify, make and
- * compare with kb_secret_equal: two tokens' C_Verify accepts short MACs. */
-KB_MUST_CHECK enum kb_status kb_token_mac(struct kb_token *token, const char *sign_key,
-                                          enum kb_hash hash, const struct kb_bytes *messages,
-                                          size_t n, uint8_t *macs, size_t *mac_size,
-                                          struct kb_error *err);
+/* How messages are to be signed. */
+struct kb_sign_spec {
+    const char *sign_key;
+    enum kb_sign_scheme scheme; /* must fit the key: KB_ERR_DENIED */
+    enum kb_hash hash;
+};
+
+struct kb_signature {
+    uint16_t size;
+    uint8_t data[KB_TOKEN_SIGNATURE_MAX];
+};
+
+/* MAC or signature of each message. To verify a MAC, make and compare with
+ * kb_secret_equal: two tokens' C_Verify accepts short MACs. Signatures are
+ * verified outside, with the public key. */
+KB_MUST_CHECK enum kb_status kb_token_sign(struct kb_token *token, const struct kb_sign_spec *spec,
+                                           const struct kb_bytes *messages, size_t n,
+                                           struct kb_signature *signatures, struct kb_error *err);
 
 /* One AES-CBC operation with PKCS#7 padding (CKM_AES_CBC_PAD) in the token. */
 struct kb_cipher_job {

@@ -190,8 +190,8 @@ enum kb_status kb_work_new(struct kb_work *work, struct kb_keystore *keystore, s
         status = kb_secret_new(&work->plain, KB_TOKEN_BATCH_MAX * KB_TOKEN_DATA_KEY_MAX, err);
     if (status == KB_OK) {
         work->data_keys = calloc(KB_TOKEN_BATCH_MAX, sizeof *work->data_keys);
-        work->macs = calloc(KB_TOKEN_BATCH_MAX, KB_TOKEN_MAC_MAX);
-        if (!work->data_keys || !work->macs)
+        work->signatures = calloc(KB_TOKEN_BATCH_MAX, sizeof *work->signatures);
+        if (!work->data_keys || !work->signatures)
             status = kb_error_set(err, KB_ERR_MEMORY, "no memory");
     }
     if (status == KB_OK)
@@ -208,7 +208,7 @@ void kb_work_free(struct kb_work *work)
     kb_crypto_free(work->crypto);
     kb_secret_free(work->plain);
     free(work->data_keys);
-    free(work->macs);
+    free(work->signatures);
     kb_arena_free(&work->arena);
     memset(work, 0, sizeof *work);
 }
@@ -233,17 +233,18 @@ enum kb_status kb_provider_sign(struct kb_provider *provider, struct kb_work *wo
                                 const struct kb_bytes *messages, struct kb_bytes *signatures,
                                 size_t n, struct kb_error *err)
 {
+    struct kb_sign_spec spec = {provider->sign_key, KB_SIGN_HMAC, provider->hash};
     enum kb_status status = KB_OK;
 
     for (size_t done = 0; status == KB_OK && done < n;) {
         size_t step = n - done < KB_TOKEN_BATCH_MAX ? n - done : KB_TOKEN_BATCH_MAX;
-        size_t size = 0;
 
-        status = kb_token_mac(work->token, provider->sign_key, provider->hash, messages + done,
-                              step, work->macs, &size, err);
+        status = kb_token_sign(work->token, &spec, messages + done, step, work->signatures, err);
         for (size_t i = 0; status == KB_OK && i < step; i++) {
-            signatures[done + i] = kb_arena_copy(
-                &work->arena, (struct kb_bytes){work->macs + i * KB_TOKEN_MAC_MAX, size});
+            struct kb_signature *made = &work->signatures[i];
+
+            signatures[done + i] =
+                kb_arena_copy(&work->arena, (struct kb_bytes){made->data, made->size});
             if (!signatures[done + i].data)
                 status = kb_error_set(err, KB_ERR_MEMORY, "no memory");
         }

@@ -52,7 +52,7 @@ struct kb_work {
     struct kb_arena arena;          /* of the batch */
     struct kb_secret *plain;        /* released data keys of the batch */
     struct kb_data_key *data_keys;  /* KB_TOKEN_BATCH_MAX */
-    uint8_t *macs;                  /* KB_TOKEN_BATCH_MAX * KB_TOKEN_MAC_MAX */
+    struct kb_signature *signatures; /* KB_TOKEN_BATCH_MAX */
 };
 
 struct kb_provider_ops {

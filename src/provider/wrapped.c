@@ -47,9 +47,9 @@ static enum kb_status wrapped_make(struct kb_provider *provider, struct kb_work 
                                    struct kb_materials *materials, size_t n, struct kb_error *err)
 {
     struct wrapped *wrapped = (struct wrapped *)provider;
-    enum kb_status status = kb_token_make_keys(work->token, wrapped->wrap_key, wrapped->key_size,
-                                               work->data_keys, n, released_into(wrapped, work),
-                                               err);
+    struct kb_data_key_spec spec = {wrapped->wrap_key, KB_WRAP_AES, wrapped->key_size};
+    enum kb_status status = kb_token_make_keys(work->token, &spec, work->data_keys, n,
+                                               released_into(wrapped, work), err);
 
     for (size_t i = 0; status == KB_OK && i < n; i++) {
         struct kb_data_key *key = &work->data_keys[i];

@@ -4,7 +4,7 @@ CLI_TESTS = \
 	tests/cli/config.sh \
 	tests/cli/help.sh \
 	tests/cli/example.sh \
-	tests/cli/key.sh \
+	tests/cli/key.sh tests/cli/key-pair.sh \
 	tests/cli/item.sh \
 	tests/cli/item-bad.sh \
 	tests/cli/table.sh \

@@ -17,7 +17,7 @@ static void request(struct kb_bytes body)
     struct kb_buffer again = KB_BUFFER_INIT(KB_FRAME_MAX + 4);
 
     if (kb_request_decode(&decoded, body) && decoded.verb >= KB_VERB_OPEN &&
-        decoded.verb <= KB_VERB_FORGET &&
+        decoded.verb <= KB_VERB_EXPORT_PUBLIC &&
         !(decoded.verb == KB_VERB_OPEN && decoded.version != KB_PROTOCOL_VERSION)) {
         if (!kb_request_encode(&again, &decoded) || again.size != body.size + 4 ||
             memcmp(again.data + 4, body.data, body.size) != 0)
@@ -32,6 +32,8 @@ static void answer(uint8_t kind, struct kb_bytes body)
     static struct kb_key_info key;
     static struct kb_token_trial trial;
     static struct kb_data_key data_key;
+    static struct kb_signature signature;
+    struct kb_key_parts parts;
     struct kb_answer_head head;
     struct kb_reader reader;
     enum kb_status status;
@@ -41,7 +43,7 @@ static void answer(uint8_t kind, struct kb_bytes body)
     if (!kb_answer_decode(&head, &reader, body) || head.status != KB_OK)
         return;
     while (more && reader.left > 0) {
-        switch (kind % 6) {
+        switch (kind % 8) {
         case 0:
             more = kb_token_info_get(&reader, &token);
             break;
@@ -56,6 +58,12 @@ static void answer(uint8_t kind, struct kb_bytes body)
             break;
         case 4:
             more = kb_data_key_get(&reader, &data_key, NULL);
+            break;
+        case 5:
+            more = kb_signature_get(&reader, &signature);
+            break;
+        case 6:
+            more = kb_key_parts_get(&reader, &parts);
             break;
         default:
             more = kb_item_status_get(&reader, &status) && kb_reader_lv(&reader).data;

@@ -2,6 +2,7 @@
 #include "backends.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static struct {
     struct token_fixture fixture;
@@ -63,6 +64,29 @@ void backend_import(struct kb_token *token, const struct kb_key_spec *spec, stru
     KBT_OK(kb_secret_copy(&secret, value, &err), &err);
     KBT_OK(kb_key_import(token, spec, secret, &err), &err);
     kb_secret_free(secret);
+}
+
+enum kb_status backend_make_keys(struct kb_token *token, const char *name, size_t size,
+                                 struct kb_data_key *keys, size_t n, struct kb_secret *plain,
+                                 struct kb_error *err)
+{
+    struct kb_data_key_spec spec = {name, KB_WRAP_AES, size};
+
+    return kb_token_make_keys(token, &spec, keys, n, plain, err);
+}
+
+enum kb_status backend_mac(struct kb_token *token, const char *name, enum kb_hash hash,
+                           const struct kb_bytes *messages, size_t n, uint8_t *macs, size_t *size,
+                           struct kb_error *err)
+{
+    static _Thread_local struct kb_signature made[KB_TOKEN_BATCH_MAX];
+    struct kb_sign_spec spec = {name, KB_SIGN_HMAC, hash};
+    enum kb_status status = kb_token_sign(token, &spec, messages, n, made, err);
+
+    *size = kb_hash_size(hash);
+    for (size_t i = 0; status == KB_OK && i < n; i++)
+        memcpy(macs + i * BACKEND_MAC_ROOM, made[i].data, *size);
+    return status;
 }
 
 void backend_fails(enum kb_status got, enum kb_status want, const struct kb_error *err,

@@ -38,6 +38,17 @@ void backend_key(struct kb_token *token, const char *name, enum kb_key_use use,
 /* Imports a key, or fails the test. */
 void backend_import(struct kb_token *token, const struct kb_key_spec *spec, struct kb_bytes value);
 
+/* kb_token_make_keys under an AES key. */
+enum kb_status backend_make_keys(struct kb_token *token, const char *name, size_t size,
+                                 struct kb_data_key *keys, size_t n, struct kb_secret *plain,
+                                 struct kb_error *err);
+
+/* kb_token_sign by HMAC; MAC i is written at macs + i * BACKEND_MAC_ROOM. */
+enum { BACKEND_MAC_ROOM = 64 };
+enum kb_status backend_mac(struct kb_token *token, const char *name, enum kb_hash hash,
+                           const struct kb_bytes *messages, size_t n, uint8_t *macs, size_t *size,
+                           struct kb_error *err);
+
 /* The status of a call; what it said is shown when it is not the wanted one. */
 void backend_fails(enum kb_status got, enum kb_status want, const struct kb_error *err,
                    const char *file, int line);

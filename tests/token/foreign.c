@@ -77,6 +77,67 @@ static CK_RV destroy(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, char *label
     return rv == CKR_OK && count == 0 ? CKR_OBJECT_HANDLE_INVALID : rv;
 }
 
+/* Of the public keys of that label: the id of the last, and an end to them. */
+static CK_RV drop_public(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, char *label, CK_BYTE *id,
+                         CK_ULONG *id_size)
+{
+    CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
+    CK_ATTRIBUTE wanted[] = {{CKA_LABEL, label, strlen(label)}, {CKA_CLASS, &class, sizeof class}};
+    CK_ATTRIBUTE row = {CKA_ID, id, *id_size};
+    CK_OBJECT_HANDLE found[16];
+    CK_ULONG count = 0;
+    CK_RV rv = f->C_FindObjectsInit(session, wanted, 2);
+
+    if (rv == CKR_OK)
+        rv = f->C_FindObjects(session, found, 16, &count);
+    if (rv == CKR_OK)
+        rv = f->C_FindObjectsFinal(session);
+    for (CK_ULONG i = 0; i < count && rv == CKR_OK; i++) {
+        rv = f->C_GetAttributeValue(session, found[i], &row, 1);
+        *id_size = row.ulValueLen;
+        if (rv == CKR_OK)
+            rv = f->C_DestroyObject(session, found[i]);
+    }
+    return rv == CKR_OK && count == 0 ? CKR_OBJECT_HANDLE_INVALID : rv;
+}
+
+static CK_RV make_public(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, char *label, CK_BYTE *id,
+                         CK_ULONG id_size)
+{
+    static CK_BYTE modulus[256] = {0xc1}, exponent[] = {1, 0, 1};
+    CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
+    CK_KEY_TYPE type = CKK_RSA;
+    CK_OBJECT_HANDLE key;
+    struct rows rows = {.count = 0};
+
+    memset(modulus + 1, 0x5b, sizeof modulus - 1);
+    add(&rows, CKA_CLASS, &class, sizeof class);
+    add(&rows, CKA_KEY_TYPE, &type, sizeof type);
+    add(&rows, CKA_TOKEN, &yes, 1);
+    add(&rows, CKA_PRIVATE, &no, 1);
+    add(&rows, CKA_LABEL, label, strlen(label));
+    add(&rows, CKA_ID, id, id_size);
+    add(&rows, CKA_WRAP, &yes, 1);
+    add(&rows, CKA_ENCRYPT, &yes, 1);
+    add(&rows, CKA_VERIFY, &no, 1);
+    add(&rows, CKA_MODULUS, modulus, sizeof modulus);
+    add(&rows, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
+    return f->C_CreateObject(session, rows.all, rows.count, &key);
+}
+
+static CK_RV meddle(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, enum foreign_key what,
+                    char *label)
+{
+    CK_BYTE id[64] = {0xde, 0xad};
+    CK_ULONG size = what == FOREIGN_PUBLIC ? 2 : sizeof id;
+    CK_RV rv = CKR_OK;
+
+    if (what == FOREIGN_SPOOF || what == FOREIGN_DROP_PUBLIC)
+        rv = drop_public(f, session, label, id, &size);
+    return rv == CKR_OK && what != FOREIGN_DROP_PUBLIC ? make_public(f, session, label, id, size)
+                                                       : rv;
+}
+
 static CK_RV work(CK_FUNCTION_LIST *f, const char *parameters, CK_UTF8CHAR *pin,
                   enum foreign_key what, char *label)
 {
@@ -100,7 +161,9 @@ static CK_RV work(CK_FUNCTION_LIST *f, const char *parameters, CK_UTF8CHAR *pin,
     if (rv == CKR_OK)
         rv = f->C_Login(session, CKU_USER, pin, strlen((char *)pin));
     if (rv == CKR_OK)
-        rv = what == FOREIGN_DESTROY ? destroy(f, session, label) : make(f, session, what, label);
+        rv = what == FOREIGN_DESTROY   ? destroy(f, session, label)
+             : what >= FOREIGN_PUBLIC ? meddle(f, session, what, label)
+                                      : make(f, session, what, label);
     (void)f->C_Finalize(NULL);
     return rv;
 }

@@ -15,6 +15,10 @@ enum foreign_key {
     FOREIGN_SIGN,        /* a generic secret of 32 bytes */
     FOREIGN_SIGN_SHA512, /* CKK_SHA512_HMAC of 80 bytes */
     FOREIGN_FORGED,      /* an HMAC key whose CKA_ID says it is a wrapping key of ours */
+    FOREIGN_PUBLIC,      /* an RSA public key of its own id */
+    FOREIGN_SPOOF,       /* another RSA public key in the place, with label and id, of the one
+                            there is */
+    FOREIGN_DROP_PUBLIC, /* no key: destroys public keys of that label */
     FOREIGN_DESTROY,     /* no key: destroys those of that label */
 };
 

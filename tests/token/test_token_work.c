@@ -37,7 +37,7 @@ static void released_keys_round_trip(enum token_kind kind)
     for (size_t size = 16; size <= 32; size += 8) {
         KBT_OK(kb_secret_new(&made, ROOM, &err), &err);
         KBT_OK(kb_secret_new(&back, ROOM, &err), &err);
-        KBT_OK(kb_token_make_keys(token, "kek", size, keys, 128, made, &err), &err);
+        KBT_OK(backend_make_keys(token, "kek", size, keys, 128, made, &err), &err);
         for (size_t i = 0; i < 128; i++) {
             CU_ASSERT_EQUAL(keys[i].status, KB_OK);
             CU_ASSERT_EQUAL(keys[i].size, size);
@@ -80,7 +80,7 @@ static void kept_keys_stay_and_work(enum token_kind kind)
 
     backend_key(token, "kek", KB_KEY_WRAP, KB_KEY_AES_256);
     for (size_t size = 16; size <= 32; size += 8) {
-        KBT_OK(kb_token_make_keys(token, "kek", size, keys, 8, NULL, &err), &err);
+        KBT_OK(backend_make_keys(token, "kek", size, keys, 8, NULL, &err), &err);
         memcpy(again, keys, sizeof again);
         KBT_OK(kb_token_unwrap_keys(token, "kek", again, 8, NULL, &err), &err);
         for (size_t i = 0; i < 8; i++) {
@@ -123,9 +123,9 @@ static void release_never_is_kept(enum token_kind kind)
     CU_ASSERT_TRUE(info.release_never);
     CU_ASSERT_EQUAL(info.release_never_enforced,
                     kind == TOKEN_SOFTHSM ? KB_ANSWER_YES : KB_ANSWER_NO);
-    KBT_OK(kb_token_make_keys(token, "never", 32, &key, 1, NULL, &err), &err);
+    KBT_OK(backend_make_keys(token, "never", 32, &key, 1, NULL, &err), &err);
     wrapped = key;
-    FAILS(kb_token_make_keys(token, "never", 32, &wrapped, 1, plain, &err), KB_ERR_DENIED, &err);
+    FAILS(backend_make_keys(token, "never", 32, &wrapped, 1, plain, &err), KB_ERR_DENIED, &err);
     wrapped = key;
     FAILS(kb_token_unwrap_keys(token, "never", &wrapped, 1, plain, &err), KB_ERR_DENIED, &err);
     for (size_t i = 0; i < ROOM; i++)
@@ -216,7 +216,7 @@ static void every_damage_is_seen(enum token_kind kind)
     backend_key(token, "kek", KB_KEY_WRAP, KB_KEY_AES_256);
     KBT_OK(kb_secret_new(&made, 32, &err), &err);
     KBT_OK(kb_secret_new(&plain, ROOM, &err), &err);
-    KBT_OK(kb_token_make_keys(token, "kek", 32, &good, 1, made, &err), &err);
+    KBT_OK(backend_make_keys(token, "kek", 32, &good, 1, made, &err), &err);
     for (size_t bit = 0; bit < 40 * 8; bit++) {
         keys[n] = good;
         keys[n].wrapped[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -262,7 +262,7 @@ static void batches_have_limits(enum token_kind kind)
     struct kb_token *token = backend_lease(kind);
     static struct kb_data_key keys[KB_TOKEN_BATCH_MAX + 1];
     static struct kb_bytes messages[KB_TOKEN_BATCH_MAX + 1];
-    static uint8_t macs[(KB_TOKEN_BATCH_MAX + 1) * KB_TOKEN_MAC_MAX];
+    static uint8_t macs[(KB_TOKEN_BATCH_MAX + 1) * BACKEND_MAC_ROOM];
     struct kb_error err = {0};
     struct kb_secret *small;
     size_t size;
@@ -270,19 +270,19 @@ static void batches_have_limits(enum token_kind kind)
     backend_key(token, "kek", KB_KEY_WRAP, KB_KEY_AES_256);
     backend_key(token, "mac", KB_KEY_SIGN, KB_KEY_HMAC_SHA256);
     KBT_OK(kb_secret_new(&small, 2 * 32 - 1, &err), &err);
-    KBT_OK(kb_token_make_keys(token, "kek", 32, keys, 0, NULL, &err), &err);
-    KBT_OK(kb_token_make_keys(token, "kek", 32, keys, 128, NULL, &err), &err);
-    FAILS(kb_token_make_keys(token, "kek", 32, keys, 129, NULL, &err), KB_ERR_USAGE, &err);
+    KBT_OK(backend_make_keys(token, "kek", 32, keys, 0, NULL, &err), &err);
+    KBT_OK(backend_make_keys(token, "kek", 32, keys, 128, NULL, &err), &err);
+    FAILS(backend_make_keys(token, "kek", 32, keys, 129, NULL, &err), KB_ERR_USAGE, &err);
     FAILS(kb_token_unwrap_keys(token, "kek", keys, 129, NULL, &err), KB_ERR_USAGE, &err);
-    KBT_OK(kb_token_make_keys(token, "kek", 32, keys, 1, small, &err), &err);
-    FAILS(kb_token_make_keys(token, "kek", 32, keys, 2, small, &err), KB_ERR_USAGE, &err);
+    KBT_OK(backend_make_keys(token, "kek", 32, keys, 1, small, &err), &err);
+    FAILS(backend_make_keys(token, "kek", 32, keys, 2, small, &err), KB_ERR_USAGE, &err);
     for (size_t bad = 0; bad <= 33; bad++)
         if (bad != 16 && bad != 24 && bad != 32)
-            FAILS(kb_token_make_keys(token, "kek", bad, keys, 1, NULL, &err), KB_ERR_USAGE, &err);
-    KBT_OK(kb_token_mac(token, "mac", KB_SHA256, messages, 0, macs, &size, &err), &err);
-    KBT_OK(kb_token_mac(token, "mac", KB_SHA256, messages, 128, macs, &size, &err), &err);
+            FAILS(backend_make_keys(token, "kek", bad, keys, 1, NULL, &err), KB_ERR_USAGE, &err);
+    KBT_OK(backend_mac(token, "mac", KB_SHA256, messages, 0, macs, &size, &err), &err);
+    KBT_OK(backend_mac(token, "mac", KB_SHA256, messages, 128, macs, &size, &err), &err);
     CU_ASSERT_EQUAL(size, 32);
-    FAILS(kb_token_mac(token, "mac", KB_SHA256, messages, 129, macs, &size, &err), KB_ERR_USAGE,
+    FAILS(backend_mac(token, "mac", KB_SHA256, messages, 129, macs, &size, &err), KB_ERR_USAGE,
           &err);
     kb_secret_free(small);
     kb_token_return(token);
@@ -302,18 +302,18 @@ static const EVP_MD *digest_of(enum kb_hash hash)
 static void check_macs(struct kb_token *token, const char *name, enum kb_hash hash,
                        struct kb_bytes key, const struct kb_bytes *messages, size_t n)
 {
-    static uint8_t macs[KB_TOKEN_BATCH_MAX * KB_TOKEN_MAC_MAX];
+    static uint8_t macs[KB_TOKEN_BATCH_MAX * BACKEND_MAC_ROOM];
     struct kb_error err = {0};
     size_t size = 0;
 
-    KBT_OK(kb_token_mac(token, name, hash, messages, n, macs, &size, &err), &err);
+    KBT_OK(backend_mac(token, name, hash, messages, n, macs, &size, &err), &err);
     for (size_t i = 0; i < n; i++) {
         uint8_t want[EVP_MAX_MD_SIZE];
         unsigned want_size;
 
         HMAC(digest_of(hash), key.data, (int)key.size, messages[i].data ? messages[i].data : want,
              messages[i].size, want, &want_size);
-        KBT_BYTES(((struct kb_bytes){macs + i * KB_TOKEN_MAC_MAX, size}),
+        KBT_BYTES(((struct kb_bytes){macs + i * BACKEND_MAC_ROOM, size}),
                   ((struct kb_bytes){want, want_size}));
     }
 }
@@ -377,7 +377,7 @@ static void big_batches_are_split(enum token_kind kind)
     struct kb_token *token = backend_lease(kind);
     struct kb_bytes messages[COUNT];
     struct kb_error err = {0};
-    uint8_t key[32], mac[KB_TOKEN_MAC_MAX];
+    uint8_t key[32], mac[BACKEND_MAC_ROOM];
     uint8_t *data = malloc(17 * SIZE);
     struct kb_key_spec spec = {
         .name = "big-mac", .use = KB_KEY_SIGN, .type = KB_KEY_HMAC_SHA256};
@@ -392,10 +392,10 @@ static void big_batches_are_split(enum token_kind kind)
     messages[0].size = 16 * SIZE - 4;
     check_macs(token, spec.name, KB_SHA256, (struct kb_bytes){key, 32}, messages, 1);
     messages[0].size++;
-    FAILS(kb_token_mac(token, spec.name, KB_SHA256, messages, 1, mac, &size, &err), KB_ERR_USAGE,
+    FAILS(backend_mac(token, spec.name, KB_SHA256, messages, 1, mac, &size, &err), KB_ERR_USAGE,
           &err);
     messages[0].size = SIZE_MAX;
-    FAILS(kb_token_mac(token, spec.name, KB_SHA256, messages, 2, mac, &size, &err), KB_ERR_USAGE,
+    FAILS(backend_mac(token, spec.name, KB_SHA256, messages, 2, mac, &size, &err), KB_ERR_USAGE,
           &err);
     free(data);
     kb_token_return(token);

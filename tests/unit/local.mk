@@ -37,6 +37,11 @@ test_crypto_SOURCES = tests/unit/test_crypto.c
 test_crypto_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 test_crypto_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
 
+check_PROGRAMS += test_asymmetric
+test_asymmetric_SOURCES = tests/unit/test_asymmetric.c
+test_asymmetric_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
+test_asymmetric_LDADD = $(TEST_LIBS) $(CRYPTO_LIBS)
+
 check_PROGRAMS += test_config
 test_config_SOURCES = tests/unit/test_config.c
 test_config_CPPFLAGS = $(TEST_CPPFLAGS)
