@@ -17,10 +17,13 @@ libkb_base_la_LIBADD = $(CRYPTO_LIBS)
 # libkb: the whole library with every symbol, for the tests.
 noinst_LTLIBRARIES += libkb.la
 libkb_la_SOURCES =
-libkb_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(SQLITE_CFLAGS) $(CJSON_CFLAGS)
-libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS)
+libkb_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(SQLITE_CFLAGS) $(CJSON_CFLAGS) \
+	$(CURL_CFLAGS) $(ZLIB_CFLAGS)
+libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS) $(CURL_LIBS) $(ZLIB_LIBS)
 
 include src/attr/local.mk
+include src/aws/local.mk
+include src/http/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
@@ -52,6 +55,7 @@ pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = src/keybridge.pc
 
 pkginclude_HEADERS = \
+	src/keybridge/aws.h \
 	src/keybridge/bytes.h \
 	src/keybridge/config.h \
 	src/keybridge/csv.h \

@@ -12,7 +12,8 @@ complain() {
 layer_of() {
     case $1 in
     base) echo 0 ;;
-    crypto | store | attr | conf) echo 1 ;;
+    crypto | http | store | attr | conf) echo 1 ;;
+    aws) echo 2 ;;
     table) echo 3 ;;
     provider) echo 4 ;;
     ddbec) echo 5 ;;
@@ -43,7 +44,9 @@ home_of() { # header pattern, allowed files
 home_of 'p11-kit/' '^keystore/'
 home_of 'sqlite3' '^src/store/'
 home_of 'openssl/' '^src/(crypto|base)/'
-home_of 'cjson/' '^src/(conf|cli|ddbec)/'
+home_of 'curl/' '^src/http/'
+home_of 'zlib' '^src/aws/answer'
+home_of 'cjson/' '^src/(aws|conf|cli|ddbec)/'
 
 # Exports, public headers and documentation name the same functions.
 declared=$(cat src/keybridge/*.h | tr '\n' ' ' | sed 's:/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/::g' |

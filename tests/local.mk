@@ -6,7 +6,7 @@ AM_TESTS_ENVIRONMENT = \
 
 if HAVE_TEST_LIBS
 check_LTLIBRARIES = libkbtest.la
-libkbtest_la_SOURCES = tests/lib/kbtest.c tests/lib/kbtest.h
+libkbtest_la_SOURCES = tests/lib/kbtest.c tests/lib/kbtest.h tests/lib/httpd.c tests/lib/httpd.h
 libkbtest_la_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
 libkbtest_la_LIBADD = libkb.la $(CUNIT_LIBS)
 
@@ -14,6 +14,7 @@ TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
 TEST_LIBS = libkbtest.la libkb.la $(CUNIT_LIBS)
 
 include tests/unit/local.mk
+include tests/tools/local.mk
 include tests/token/local.mk
 include tests/vectors/local.mk
 include tests/fuzz/local.mk

@@ -14,6 +14,13 @@ const char *kb_attr_type_format(enum kb_attr_type type)
     return (unsigned)type < sizeof names / sizeof *names ? names[type] : "?";
 }
 
+enum kb_status kb_item_check_names(const struct kb_item *item, struct kb_error *err)
+{
+    return kb_item_find(item, kb_bytes_text(""))
+               ? kb_error_set(err, KB_ERR_INPUT, "an attribute's name is empty")
+               : KB_OK;
+}
+
 struct kb_attr *kb_item_find(const struct kb_item *item, struct kb_bytes name)
 {
     for (size_t i = 0; i < item->count; i++)

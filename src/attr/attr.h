@@ -67,11 +67,14 @@ struct kb_item {
  * allowed). Strict: RFC 8259, well-formed UTF-8, no lone surrogate escapes, no
  * name twice at any level, exactly one known type key a value, base64 with
  * padding, BOOL true or false, NULL true, numbers DynamoDB takes, depth and
- * item size within limits, attribute names not empty (keys of maps may be: the
- * clients write them). KB_ERR_INPUT with a sentence that
+ * item size within limits. Names may be empty: the clients write such items,
+ * though no table takes them (kb_item_check_names). KB_ERR_INPUT with a sentence that
  * says what and, where it helps, where (attribute name, byte offset). */
 KB_MUST_CHECK enum kb_status kb_item_parse(struct kb_item *out, struct kb_bytes json,
                                            struct kb_arena *arena, struct kb_error *err);
+
+/* KB_ERR_INPUT for an attribute whose name is empty. */
+KB_MUST_CHECK enum kb_status kb_item_check_names(const struct kb_item *item, struct kb_error *err);
 
 /* DynamoDB JSON on one line, members in their order, no blanks; text escaped
  * only where RFC 8259 demands. Check the buffer afterwards. */

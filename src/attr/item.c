@@ -172,7 +172,6 @@ static bool parse_members(struct parser *parser, struct kb_item *out, unsigned d
     if (!kb_json_expect(json, '{', "'{' is expected"))
         return false;
     while (kb_json_more(json, count, '}')) {
-        const uint8_t *where = json->next;
         struct kb_member *member;
 
         members = one_more(parser, members, count, &room, depth ? NESTED_ROOM : ITEM_ROOM,
@@ -182,9 +181,6 @@ static bool parse_members(struct parser *parser, struct kb_item *out, unsigned d
         member = &members[count++];
         if (!parse_text(parser, &member->name))
             return false;
-        /* Inside an encrypted map the clients take the empty name too. */
-        if (member->name.size == 0 && depth == 0)
-            return fail(parser, where, "a name is empty");
         if (depth == 0)
             parser->attribute = member->name;
         else if (!count_bytes(parser, 1))

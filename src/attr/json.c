@@ -221,6 +221,28 @@ bool kb_json_string(struct kb_json *json, struct kb_bytes *out)
     return true;
 }
 
+bool kb_json_skip_string(struct kb_json *json)
+{
+    const uint8_t *start = json->next, *at;
+    uint32_t point;
+
+    if (!kb_json_mark(json, '"'))
+        return kb_json_fail(json, start, "a string is expected");
+    at = kb_json_plain_end(json->next, json->end);
+    while (at < json->end && *at == '\\') {
+        at = escape(json, at, &point);
+        if (!at)
+            return false;
+        at = kb_json_plain_end(at, json->end);
+    }
+    if (at == json->end)
+        return kb_json_fail(json, start, "the string does not end");
+    if (*at != '"')
+        return kb_json_fail(json, at, "a control character in a string must be escaped");
+    json->next = at + 1;
+    return true;
+}
+
 bool kb_json_word(struct kb_json *json, const char *word)
 {
     size_t size = strlen(word);

@@ -31,8 +31,28 @@ bool kb_json_fail_memory(struct kb_json *json);
 /* A string, which must be next; a view of the text when it has no escapes. */
 bool kb_json_string(struct kb_json *json, struct kb_bytes *out);
 
+/* Passes over a string, which must be next. */
+bool kb_json_skip_string(struct kb_json *json);
+
 /* `word` if it is next ("true"); false without a problem when it is not. */
 bool kb_json_word(struct kb_json *json, const char *word);
+
+enum { KB_JSON_DEPTH_MAX = 96 }; /* an item's 32 levels are 65 of JSON */
+
+/* Any value, which must be next; *out is its text as it stands. */
+bool kb_json_value(struct kb_json *json, struct kb_bytes *out);
+
+/* As kb_json_more, and reads the name of an object's next member up to its
+ * value. */
+bool kb_json_next(struct kb_json *json, size_t count, struct kb_bytes *name);
+
+/* The value of member `name` of `object`, which kb_json_value gave; empty when
+ * it is no object, or has none such. */
+struct kb_bytes kb_json_find(struct kb_bytes object, const char *name, struct kb_arena *arena);
+
+/* Puts the string `value` is into `out` with a terminator; false when it is no
+ * string, does not fit or holds U+0000. */
+bool kb_json_copy(char *out, size_t room, struct kb_bytes value, struct kb_arena *arena);
 
 /* The first byte from `at` that cannot stand in a string as itself (a quote, a
  * backslash, a control character), or `end`. */

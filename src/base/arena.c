@@ -79,6 +79,12 @@ struct kb_bytes kb_arena_copy(struct kb_arena *arena, struct kb_bytes bytes)
     return (struct kb_bytes){data, data ? bytes.size : 0};
 }
 
+void kb_arena_wipe(struct kb_arena *arena)
+{
+    for (struct kb_arena_block *block = arena->first; block; block = block->next)
+        explicit_bzero(block->data, block->used);
+}
+
 void kb_arena_reset(struct kb_arena *arena)
 {
     struct kb_arena_block **link = &arena->first;

@@ -32,6 +32,8 @@ struct kb_bytes kb_arena_copy(struct kb_arena *arena, struct kb_bytes bytes);
 
 /* Everything taken is gone; up to a few blocks are kept for reuse. */
 void kb_arena_reset(struct kb_arena *arena);
+/* Overwrites all that was taken since the last reset: there were secrets in it. */
+void kb_arena_wipe(struct kb_arena *arena);
 void kb_arena_free(struct kb_arena *arena);
 
 #endif

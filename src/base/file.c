@@ -149,7 +149,7 @@ enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t
     if (stat(file->path, &there) == 0 && !S_ISREG(there.st_mode)) {
         free(file->temporary);
         file->temporary = NULL;
-        file->fd = open(file->path, O_WRONLY | O_CLOEXEC);
+        file->fd = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         return outfile_opened(out, file, path, err);
     }
     snprintf(file->temporary, room, "%s.XXXXXX", file->path);
@@ -170,6 +170,11 @@ enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
                                 struct kb_error *err)
 {
     return kb_fd_write(file->fd, bytes, file->path, err);
+}
+
+int kb_outfile_fd(const struct kb_outfile *file)
+{
+    return file->fd;
 }
 
 /* The rename is durable once the folder is. */

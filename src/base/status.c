@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,12 +43,25 @@ void kb_error_clear(struct kb_error *err)
         memset(err, 0, sizeof *err);
 }
 
-/* Terminals must not be steered by what an item or a token says. */
-static void replace_controls(char *text)
+/* In UTF-8 a C1 control is C2 and a second byte; alone that byte is one in
+ * Latin-1. As the second or later byte of another character it is none. */
+void kb_text_tame(char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
+    unsigned char *from = (unsigned char *)text, *to = from;
+    unsigned rest = 0; /* bytes of a character that are to come */
+
+    for (; *from; from++) {
+        bool inside = rest && (*from & 0xc0) == 0x80;
+
+        if (*from == 0xc2 && from[1] >= 0x80 && from[1] <= 0x9f)
+            *++from = '?';
+        else if (*from < 0x20 || *from == 0x7f || (!inside && *from >= 0x80 && *from <= 0x9f))
+            *from = '?';
+        rest = inside ? rest - 1
+                      : (*from >= 0xc0) + (unsigned)(*from >= 0xe0) + (unsigned)(*from >= 0xf0);
+        *to++ = *from;
+    }
+    *to = 0;
 }
 
 KB_PRINTF(3, 0)
@@ -55,7 +69,7 @@ static void format_text(char *out, size_t room, const char *format, va_list args
 {
     if (vsnprintf(out, room, format, args) < 0)
         out[0] = 0;
-    replace_controls(out);
+    kb_text_tame(out);
 }
 
 enum kb_status kb_error_set(struct kb_error *err, enum kb_status status, const char *format, ...)

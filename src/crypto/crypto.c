@@ -3,10 +3,13 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 
@@ -81,6 +84,45 @@ enum kb_status kb_crypto_sha256(struct kb_crypto *crypto, uint8_t out[KB_SHA256_
     if (!good || EVP_DigestFinal_ex(crypto->hash, out, NULL) != 1)
         return openssl_error(err, "SHA-256");
     return KB_OK;
+}
+
+void kb_crypto_hex(char *out, struct kb_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < bytes.size; i++) {
+        *out++ = digits[bytes.data[i] >> 4];
+        *out++ = digits[bytes.data[i] & 15];
+    }
+    *out = 0;
+}
+
+enum kb_status kb_crypto_sha256_hex(char out[2 * KB_SHA256_SIZE + 1], struct kb_bytes bytes,
+                                    struct kb_error *err)
+{
+    uint8_t hash[KB_SHA256_SIZE];
+
+    if (EVP_Digest(bytes.size ? bytes.data : (const uint8_t *)"", bytes.size, hash, NULL,
+                   EVP_sha256(), NULL) != 1)
+        return openssl_error(err, "SHA-256");
+    kb_crypto_hex(out, (struct kb_bytes){hash, sizeof hash});
+    return KB_OK;
+}
+
+enum kb_status kb_hmac(uint8_t *out, enum kb_hash hash, struct kb_bytes key,
+                       struct kb_bytes bytes, struct kb_error *err)
+{
+    const EVP_MD *digests[] = {EVP_sha224(), EVP_sha256(), EVP_sha384(), EVP_sha512()};
+    uint8_t mac[KB_HASH_SIZE_MAX];
+    unsigned size = sizeof mac;
+    bool good = key.size <= INT_MAX && (size_t)hash < sizeof digests / sizeof *digests &&
+                HMAC(digests[hash], key.size ? key.data : (const uint8_t *)"", (int)key.size,
+                     bytes.size ? bytes.data : (const uint8_t *)"", bytes.size, mac, &size);
+
+    if (good)
+        memcpy(out, mac, size);
+    OPENSSL_cleanse(mac, sizeof mac);
+    return good ? KB_OK : openssl_error(err, "HMAC");
 }
 
 enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err)

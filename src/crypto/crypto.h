@@ -16,7 +16,7 @@ struct kb_hkdf_input {
     struct kb_bytes info;
 };
 
-enum { KB_SHA256_SIZE = 32, KB_AES_BLOCK = 16 };
+enum { KB_SHA256_SIZE = 32, KB_HASH_SIZE_MAX = 64, KB_AES_BLOCK = 16 };
 
 /* *out is the caller's, for kb_crypto_free; one thread at a time uses it. */
 KB_MUST_CHECK enum kb_status kb_crypto_new(struct kb_crypto **out, struct kb_error *err);
@@ -26,6 +26,19 @@ void kb_crypto_free(struct kb_crypto *crypto);
 KB_MUST_CHECK enum kb_status kb_crypto_sha256(struct kb_crypto *crypto, uint8_t out[KB_SHA256_SIZE],
                                               const struct kb_bytes *parts, size_t n,
                                               struct kb_error *err);
+
+/* The lower-case hexadecimal SHA-256 of `bytes`, with its terminator. For what
+ * is not done an item: needs no kb_crypto. */
+KB_MUST_CHECK enum kb_status kb_crypto_sha256_hex(char out[2 * KB_SHA256_SIZE + 1],
+                                                  struct kb_bytes bytes, struct kb_error *err);
+
+/* HMAC (RFC 2104); `out` has room for the hash's bytes and may be the key's own
+ * memory. As the one above. */
+KB_MUST_CHECK enum kb_status kb_hmac(uint8_t *out, enum kb_hash hash, struct kb_bytes key,
+                                     struct kb_bytes bytes, struct kb_error *err);
+
+/* Lower-case hexadecimal digits of `bytes`, with their terminator. */
+void kb_crypto_hex(char *out, struct kb_bytes bytes);
 
 KB_MUST_CHECK enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err);
 

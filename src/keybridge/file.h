@@ -36,6 +36,9 @@ KB_MUST_CHECK enum kb_status kb_outfile_open(struct kb_outfile **out, const char
 KB_MUST_CHECK enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
                                               struct kb_error *err);
 
+/* Its descriptor, for fstat and isatty: a name may be that of a device. */
+int kb_outfile_fd(const struct kb_outfile *file);
+
 /* Publishes and frees; on failure nothing is published and it is freed too. */
 KB_MUST_CHECK enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err);
 

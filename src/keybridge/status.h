@@ -41,7 +41,7 @@ enum kb_exit {
     X(KB_ERR_AMBIGUOUS, KB_EXIT_NOT_FOUND, "more than one matches")                                \
     X(KB_ERR_INPUT, KB_EXIT_DATA, "the data is malformed")                                         \
     X(KB_ERR_AUTH, KB_EXIT_DATA, "the item was altered, or is not under these keys")               \
-    X(KB_ERR_DENIED, KB_EXIT_DENIED, "the token's policy does not allow it")                       \
+    X(KB_ERR_DENIED, KB_EXIT_DENIED, "it is not allowed")                                           \
     X(KB_ERR_PIN, KB_EXIT_DENIED, "the token did not accept the PIN")                              \
     X(KB_ERR_TOKEN, KB_EXIT_TOKEN, "the token is not available")                                   \
     X(KB_ERR_UNSUPPORTED, KB_EXIT_TOKEN, "the token cannot do this")                               \
@@ -93,6 +93,10 @@ enum kb_status kb_error_errno(struct kb_error *err, enum kb_status status, int n
 
 /* Adds a hint to the error that is there; the first hint is kept. */
 void kb_error_hint(struct kb_error *err, const char *format, ...) KB_PRINTF(2, 3);
+
+/* Replaces what could steer a terminal by '?', in place: control characters,
+ * also C1 in UTF-8 (U+0080 to U+009F) or as bytes that are not UTF-8. */
+void kb_text_tame(char *text);
 
 /* The sentence of the record, or the general one of its status. */
 const char *kb_error_text(const struct kb_error *err);

@@ -51,6 +51,34 @@ fuzz_description_SOURCES = tests/fuzz/fuzz_description.c
 fuzz_description_LDFLAGS = -fsanitize=fuzzer
 fuzz_description_LDADD = libkb.la
 
+check_PROGRAMS += replay_sigv4
+replay_sigv4_SOURCES = tests/fuzz/fuzz_sigv4.c tests/fuzz/replay.c
+replay_sigv4_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"sigv4"' -I$(srcdir)/tests/lib
+replay_sigv4_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_sigv4
+fuzz_sigv4_SOURCES = tests/fuzz/fuzz_sigv4.c
+fuzz_sigv4_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
+fuzz_sigv4_LDFLAGS = -fsanitize=fuzzer
+fuzz_sigv4_LDADD = libkb.la
+
+check_PROGRAMS += replay_profile
+replay_profile_SOURCES = tests/fuzz/fuzz_profile.c tests/fuzz/replay.c
+replay_profile_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"profile"'
+replay_profile_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_profile
+fuzz_profile_SOURCES = tests/fuzz/fuzz_profile.c
+fuzz_profile_LDFLAGS = -fsanitize=fuzzer
+fuzz_profile_LDADD = libkb.la
+
+check_PROGRAMS += replay_answer
+replay_answer_SOURCES = tests/fuzz/fuzz_answer.c tests/fuzz/replay.c
+replay_answer_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"answer"'
+replay_answer_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_answer
+fuzz_answer_SOURCES = tests/fuzz/fuzz_answer.c
+fuzz_answer_LDFLAGS = -fsanitize=fuzzer
+fuzz_answer_LDADD = libkb.la
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

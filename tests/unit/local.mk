@@ -46,3 +46,24 @@ check_PROGRAMS += test_config
 test_config_SOURCES = tests/unit/test_config.c
 test_config_CPPFLAGS = $(TEST_CPPFLAGS)
 test_config_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_http
+test_http_SOURCES = tests/unit/test_http.c
+test_http_CPPFLAGS = $(TEST_CPPFLAGS)
+test_http_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_sigv4
+test_sigv4_SOURCES = tests/unit/test_sigv4.c tests/lib/rawrequest.h
+test_sigv4_CPPFLAGS = $(TEST_CPPFLAGS)
+test_sigv4_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_credentials
+test_credentials_SOURCES = tests/unit/test_credentials.c
+test_credentials_CPPFLAGS = $(TEST_CPPFLAGS)
+test_credentials_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_aws
+test_aws_SOURCES = tests/unit/test_aws.c
+test_aws_CPPFLAGS = $(TEST_CPPFLAGS)
+test_aws_LDADD = $(TEST_LIBS)
+

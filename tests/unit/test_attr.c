@@ -149,7 +149,6 @@ static const struct {
     {"{\"a\":{\"L\":[\"x\"]}}", "a value like"},
     {"{\"a\":{\"L\":{}}}", "'[' is expected"},
     {"{\"a\":{\"M\":[]}}", "'{' is expected"},
-    {"{\"\":{\"S\":\"x\"}}", "a name is empty (byte 1 "},
     {"{\"a\":{\"S\":\"x\"},\"b\":{\"S\":\"x\"},\"a\":{\"S\":\"y\"}}", "more than one member 'a'"},
     {"{\"a\":{\"S\":\"x\"},\"\\u0061\":{\"S\":\"y\"}}", "more than one member 'a'"},
     {"{\"out\":{\"L\":[{\"M\":{\"in\":{\"NULL\":true},\"in\":{\"NULL\":true}}}]}}",

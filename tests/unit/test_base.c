@@ -222,11 +222,17 @@ static void test_outfile_keeps_old_file(void)
 
 static void test_outfile_device(void)
 {
+    struct kb_outfile *file;
+    struct kb_error err = {0};
     struct stat info;
 
     put_file("/dev/null", "gone", 0644);
     CU_ASSERT_EQUAL(stat("/dev/null", &info), 0);
     CU_ASSERT_TRUE(S_ISCHR(info.st_mode));
+    KBT_OK(kb_outfile_open(&file, "/dev/null", 0644, &err), &err);
+    CU_ASSERT_EQUAL(fstat(kb_outfile_fd(file), &info), 0);
+    CU_ASSERT_TRUE(S_ISCHR(info.st_mode));
+    kb_outfile_abort(file);
 }
 
 static void test_error_first_wins(void)
@@ -246,6 +252,39 @@ static void test_error_first_wins(void)
     CU_ASSERT_STRING_EQUAL(err.text, "opening: No such file or directory");
 }
 
+static void check_tame(const char *text, const char *want)
+{
+    char copy[64];
+
+    snprintf(copy, sizeof copy, "%s", text);
+    kb_text_tame(copy);
+    CU_ASSERT_STRING_EQUAL(copy, want);
+}
+
+static void test_tame(void)
+{
+    struct kb_error err = {0};
+
+    check_tame("", "");
+    check_tame("plain ~", "plain ~");
+    check_tame("\a\b\t\n\033[2J\x7f", "?????[2J?");
+    /* C1 in UTF-8, and where it ends. */
+    check_tame("a\xc2\x80z\xc2\x9b" "31m\xc2\x9fz", "a?z?31m?z");
+    check_tame("\xc2\xa0\xc2\xa9\xc3\x9f", "\xc2\xa0\xc2\xa9\xc3\x9f");
+    /* The same bytes in other characters stay. */
+    check_tame("\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\x80", "\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\x80");
+    /* What is no UTF-8: a control of Latin-1, a character that is cut. */
+    check_tame("a\x9b" "31m\x80", "a?31m?");
+    check_tame("\xe2\x82\xac\x9b", "\xe2\x82\xac?");
+    check_tame("\xe2\xc2\x9b", "\xe2?");
+    check_tame("\xe2\033", "\xe2?");
+    check_tame("\xc2", "\xc2");
+    kb_error_set(&err, KB_ERR_INPUT, "name '%s'", "\xc2\x9b" "2J");
+    kb_error_hint(&err, "%s", "\xc2\x90");
+    CU_ASSERT_STRING_EQUAL(err.text, "name '?2J'");
+    CU_ASSERT_STRING_EQUAL(err.hint, "?");
+}
+
 int main(int argc, char **argv)
 {
     static const struct kbtest tests[] = {
@@ -261,6 +300,7 @@ int main(int argc, char **argv)
         {"outfile: the old file stays until commit", test_outfile_keeps_old_file},
         {"outfile: a device is written, not replaced", test_outfile_device},
         {"error: first wins, controls replaced", test_error_first_wins},
+        {"text: nothing that steers a terminal", test_tame},
         {NULL, NULL},
     };
 

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/flight.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Each keeps connections open; more than this many threads seldom call at once. */
+enum { IDLE_WIRES_MAX = 16 };
+
+const struct kb_aws_service kb_aws_dynamodb = {"dynamodb", "DynamoDB_20120810",
+                                               "application/x-amz-json-1.0"};
+const struct kb_aws_service kb_aws_kms = {"kms", "TrentService", "application/x-amz-json-1.1"};
+
+static enum kb_status no_memory(struct kb_error *err)
+{
+    return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+}
+
+/* Cuts scheme://host[:port][/path] into what is sent. */
+static enum kb_status take_endpoint_apart(struct kb_aws *aws, struct kb_error *err)
+{
+    const char *endpoint = aws->settings.endpoint;
+    const char *host = strstr(endpoint, "://");
+    const char *path;
+    size_t room = strlen(endpoint) + 2;
+
+    if (!host)
+        return kb_error_set(err, KB_ERR_USAGE, "the endpoint is not a URL");
+    host += 3;
+    path = strchr(host, '/');
+    aws->host = path ? strndup(host, (size_t)(path - host)) : strdup(host);
+    aws->path = strdup(path ? path : "/");
+    aws->url = malloc(room);
+    if (!aws->host || !aws->path || !aws->url)
+        return no_memory(err);
+    memcpy(aws->url, endpoint, room - 1);
+    if (!path)
+        memcpy(aws->url + room - 2, "/", 2);
+    return KB_OK;
+}
+
+/* Said here: curl would say it as a failure of the connection. */
+static enum kb_status check_ca_file(const char *path, struct kb_error *err)
+{
+    if (!path || access(path, R_OK) == 0)
+        return KB_OK;
+    return kb_error_errno(err, errno == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, errno,
+                          "the file of authorities, %s", path);
+}
+
+enum kb_status kb_aws_open(struct kb_aws **out, const struct kb_aws_service *service,
+                           const struct kb_aws_options *options, struct kb_error *err)
+{
+    static const struct kb_aws_options defaults;
+    struct kb_aws *aws = calloc(1, sizeof *aws);
+    enum kb_status status;
+
+    *out = NULL;
+    if (!aws)
+        return no_memory(err);
+    aws->service = service;
+    pthread_mutex_init(&aws->lock, NULL);
+    status = kb_aws_settings_load(&aws->settings, service->name, options ? options : &defaults,
+                                  err);
+    if (status == KB_OK)
+        status = check_ca_file(aws->settings.ca_file, err);
+    if (status == KB_OK)
+        status = take_endpoint_apart(aws, err);
+    if (status == KB_OK)
+        status = kb_credentials_new(&aws->credentials, &aws->settings, err);
+    if (status != KB_OK) {
+        kb_aws_close(aws);
+        return status;
+    }
+    *out = aws;
+    return KB_OK;
+}
+
+static void free_wire(struct kb_wire *wire)
+{
+    kb_http_free(wire->http);
+    kb_crypto_free(wire->crypto);
+    free(wire);
+}
+
+void kb_aws_close(struct kb_aws *aws)
+{
+    if (!aws)
+        return;
+    while (aws->idle) {
+        struct kb_wire *wire = aws->idle;
+
+        aws->idle = wire->next;
+        free_wire(wire);
+    }
+    kb_credentials_free(aws->credentials);
+    kb_aws_settings_free(&aws->settings);
+    pthread_mutex_destroy(&aws->lock);
+    free(aws->host);
+    free(aws->path);
+    free(aws->url);
+    free(aws);
+}
+
+const char *kb_aws_region(const struct kb_aws *aws)
+{
+    return aws->settings.region;
+}
+
+const char *kb_aws_endpoint(const struct kb_aws *aws)
+{
+    return aws->settings.endpoint;
+}
+
+void kb_aws_stats(struct kb_aws *aws, struct kb_aws_stats *out)
+{
+    out->requests = atomic_load(&aws->requests);
+    out->retries = atomic_load(&aws->retries);
+    out->throttled = atomic_load(&aws->throttled);
+}
+
+/* --- wires ---------------------------------------------------------------------- */
+
+static struct kb_wire *take_idle(struct kb_aws *aws)
+{
+    struct kb_wire *wire;
+
+    pthread_mutex_lock(&aws->lock);
+    wire = aws->idle;
+    if (wire) {
+        aws->idle = wire->next;
+        aws->idle_count--;
+    }
+    pthread_mutex_unlock(&aws->lock);
+    return wire;
+}
+
+enum kb_status kb_wire_lease(struct kb_wire **out, struct kb_aws *aws,
+                                 struct kb_error *err)
+{
+    const struct kb_http_options options = {
+        .ca_file = aws->settings.ca_file,
+        .user_agent = "keybridge/" PACKAGE_VERSION,
+        .connections = aws->settings.connections,
+    };
+    struct kb_wire *wire = take_idle(aws);
+    enum kb_status status;
+
+    *out = wire;
+    if (wire)
+        return KB_OK;
+    wire = calloc(1, sizeof *wire);
+    if (!wire)
+        return no_memory(err);
+    status = kb_http_new(&wire->http, &options, err);
+    if (status == KB_OK)
+        status = kb_crypto_new(&wire->crypto, err);
+    if (status != KB_OK) {
+        free_wire(wire);
+        return status;
+    }
+    *out = wire;
+    return KB_OK;
+}
+
+void kb_wire_return(struct kb_aws *aws, struct kb_wire *wire)
+{
+    if (!wire)
+        return;
+    pthread_mutex_lock(&aws->lock);
+    if (aws->idle_count < IDLE_WIRES_MAX) {
+        wire->next = aws->idle;
+        aws->idle = wire;
+        aws->idle_count++;
+        wire = NULL;
+    }
+    pthread_mutex_unlock(&aws->lock);
+    if (wire)
+        free_wire(wire);
+}
+
+/* --- conveniences ------------------------------------------------------------------ */
+
+enum kb_status kb_aws_run(struct kb_aws *aws, struct kb_aws_call *calls, size_t n,
+                          struct kb_error *err)
+{
+    struct kb_aws_flight *flight;
+    enum kb_status status = kb_aws_begin(&flight, aws, calls, n, err);
+
+    return status == KB_OK ? kb_aws_finish(flight, err) : status;
+}
+
+enum kb_status kb_aws_call_one(struct kb_aws *aws, struct kb_aws_call *call, struct kb_error *err)
+{
+    enum kb_status status = kb_aws_run(aws, call, 1, err);
+
+    if (status != KB_OK || call->status == KB_OK)
+        return status;
+    if (err && err->status == KB_OK)
+        *err = call->error;
+    return call->status;
+}
+
+void kb_aws_call_free(struct kb_aws_call *call)
+{
+    kb_buffer_free(&call->response);
+}
+
+void kb_aws_pause(int milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+
+    while (milliseconds > 0 && nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}

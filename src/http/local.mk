@@ -1,0 +1,6 @@
+libkb_la_SOURCES += \
+	src/http/exchange.h \
+	src/http/failure.c \
+	src/http/http.c src/http/http.h \
+	src/http/memory.c \
+	src/http/retry.c

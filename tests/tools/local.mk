@@ -1,0 +1,5 @@
+# Programs that tests run; not installed.
+noinst_PROGRAMS += sigv4-verify
+sigv4_verify_SOURCES = tests/tools/sigv4-verify.c tests/lib/rawrequest.h
+sigv4_verify_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
+sigv4_verify_LDADD = libkb.la
