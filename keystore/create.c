@@ -83,8 +83,14 @@ static bool may_be_policy(CK_RV rv)
 /* Drops as few policy attributes as the token makes us. */
 static enum kb_status make(struct helper *helper, const struct new_key *key, struct kb_error *err)
 {
-    static const unsigned without[] = {0, POLICY_UNWRAP, POLICY_MECHANISMS, POLICY_ALL};
-    unsigned wanted = key->spec->release_never ? POLICY_ALL : POLICY_MECHANISMS;
+    static const unsigned without[] = {0,
+                                       POLICY_UNWRAP,
+                                       POLICY_PIN,
+                                       POLICY_MECHANISMS,
+                                       POLICY_MECHANISMS | POLICY_UNWRAP,
+                                       POLICY_MECHANISMS | POLICY_PIN};
+    unsigned wanted = POLICY_MECHANISMS | (key->spec->release_never ? POLICY_UNWRAP : 0) |
+                      (key->spec->public_only ? POLICY_PIN : 0);
     const char *call = "";
     CK_RV rv = CKR_OK;
 

@@ -149,7 +149,11 @@ void key_id_make(uint8_t id[KEY_ID_SIZE], const struct kb_key_spec *spec,
 
 /* Attributes that only add protection: a token that refuses one gets the key
  * without it, and the key is shown as not protected in that way. */
-enum { POLICY_MECHANISMS = 1, POLICY_UNWRAP = 2, POLICY_ALL = 3 };
+enum {
+    POLICY_MECHANISMS = 1,
+    POLICY_UNWRAP = 2,
+    POLICY_PIN = 4, /* a public key alone is private, lest somebody without the PIN exchange it */
+};
 
 struct new_key {
     const struct kb_key_spec *spec;

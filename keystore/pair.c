@@ -10,20 +10,21 @@
 enum { RSA_EXPONENT_SIZE = 3 };
 static const uint8_t rsa_exponent[RSA_EXPONENT_SIZE] = {1, 0, 1};
 
-static void common(struct template *out, const struct new_key *key, CK_OBJECT_CLASS class)
+static void common(struct template *out, const struct new_key *key, CK_OBJECT_CLASS class,
+                   bool private)
 {
     out->count = out->numbers_used = 0;
     template_number(out, CKA_CLASS, class);
     template_number(out, CKA_KEY_TYPE, key->type);
     template_flag(out, CKA_TOKEN, true);
-    template_flag(out, CKA_PRIVATE, class == CKO_PRIVATE_KEY);
+    template_flag(out, CKA_PRIVATE, private);
     template_bytes(out, CKA_LABEL, key->spec->name, strlen(key->spec->name));
     template_bytes(out, CKA_ID, key->id, sizeof key->id);
 }
 
 static void fill_public(struct template *out, const struct new_key *key, unsigned policy)
 {
-    common(out, key, CKO_PUBLIC_KEY);
+    common(out, key, CKO_PUBLIC_KEY, policy & POLICY_PIN);
     template_public_uses(out, key->spec->use == KB_KEY_WRAP ? MAY_ENCRYPT | MAY_WRAP : MAY_VERIFY);
     policy_put(out, key, policy & ~(unsigned)POLICY_UNWRAP);
 }
@@ -35,7 +36,7 @@ static void fill_private(struct template *out, const struct new_key *key, unsign
                     : key->spec->release_never    ? MAY_UNWRAP
                                                   : MAY_UNWRAP | MAY_DECRYPT;
 
-    common(out, key, CKO_PRIVATE_KEY);
+    common(out, key, CKO_PRIVATE_KEY, true);
     template_flag(out, CKA_SENSITIVE, true);
     template_flag(out, CKA_EXTRACTABLE, false);
     template_private_uses(out, uses);

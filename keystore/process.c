@@ -31,8 +31,21 @@ static bool is_variable(const char *entry, const char *name)
  * Other C libraries ignore it, and one the user has set is left. */
 #define ALLOCATOR_SETTING "GLIBC_TUNABLES=glibc.malloc.tcache_count=1000"
 
-/* Our environment without OPENSSL_CONF, which could load a PKCS#11 provider
- * into the module's own OpenSSL, and with the caller's SOFTHSM2_CONF, which
+/* A module has no business with AWS, and OPENSSL_CONF could load a PKCS#11
+ * provider into its own OpenSSL. */
+static bool is_kept_from_helper(const char *setting)
+{
+    static const char *const names[] = {"OPENSSL_CONF", "AWS_ACCESS_KEY_ID",
+                                        "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_variable(setting, names[i]))
+            return true;
+    return false;
+}
+
+/* Our environment without what is not for the module, and with the caller's SOFTHSM2_CONF, which
  * `setting` has room for. The strings stay ours. */
 static char **helper_environment(const char *softhsm2_conf, char **setting)
 {
@@ -50,7 +63,7 @@ static char **helper_environment(const char *softhsm2_conf, char **setting)
         return NULL;
     }
     for (size_t i = 0; i < count; i++)
-        if (!is_variable(environ[i], "OPENSSL_CONF") &&
+        if (!is_kept_from_helper(environ[i]) &&
             !(softhsm2_conf && is_variable(environ[i], "SOFTHSM2_CONF")))
             copy[kept++] = environ[i];
     if (softhsm2_conf)

@@ -208,10 +208,11 @@ static enum kb_status unwrap_oaep(struct work *work, const struct kb_request_ite
     CK_RV rv = undo_oaep(work, item->algorithm, item->bytes, value, &size);
     enum kb_status status = KB_OK;
 
+    /* Refused by both ways: the item's algorithm is none of this token. */
     if (rv == CKR_OK && is_key_size(size)) {
         out->size = (uint16_t)size;
         memcpy(plain, value, size);
-    } else if (rv == CKR_OK || is_of_bytes(rv) ||
+    } else if (rv == CKR_OK || is_of_bytes(rv) || is_refused(rv) ||
                (is_doubtful(rv) && token_is_well(work, item->algorithm))) {
         status = KB_ERR_AUTH;
     } else {
@@ -266,7 +267,8 @@ static enum kb_status unwrap_pkcs1_inside(struct work *work, struct kb_bytes wra
         rv = decrypt(work, &mechanism, (struct kb_bytes){test.wrapped, test.wrapped_size}, value,
                      &made);
         if (rv != CKR_OK)
-            return work_fail(work, err, rv, "C_Decrypt", KB_WRAP_PKCS1);
+            return is_refused(rv) ? KB_ERR_AUTH
+                                  : work_fail(work, err, rv, "C_Decrypt", KB_WRAP_PKCS1);
         work->well = true;
     }
     rv = decrypt(work, &mechanism, wrapped, value, &made);
@@ -385,11 +387,13 @@ enum kb_status rsa_unwrap_inside(struct work *work, enum kb_wrap_algorithm algor
 
     if (status != KB_OK)
         return status;
+    /* The item says by what algorithm, and nobody signed that: one the token
+     * cannot do is the item's affair, not the run's. */
     if (algorithm == KB_WRAP_PKCS1)
-        return not_inside(work, algorithm, CKR_OK, err);
+        return KB_ERR_AUTH;
     rv = unwrap_key(work, algorithm, wrapped, object);
     if (is_refused(rv))
-        return not_inside(work, algorithm, rv, err);
+        return KB_ERR_AUTH;
     if (rv != CKR_OK && (is_of_bytes(rv) || (is_doubtful(rv) && unwraps_well(work, algorithm))))
         return KB_ERR_AUTH;
     if (rv != CKR_OK)

@@ -39,6 +39,8 @@ libkb_la_SOURCES += \
 	src/ddbec/spec.h \
 	src/ddbec/string_to_sign.c \
 	src/ddbec/worker.c \
+	src/provider/algorithm.c src/provider/algorithm.h \
+	src/provider/kms.c \
 	src/provider/provider.c src/provider/provider.h \
 	src/provider/static.c \
 	src/provider/wrapped.c \
@@ -50,7 +52,7 @@ libkeybridge_la_LIBADD = libkb.la
 libkeybridge_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
 	-export-symbols $(srcdir)/src/keybridge.sym
 EXTRA_libkeybridge_la_DEPENDENCIES = src/keybridge.sym
-EXTRA_DIST += src/keybridge.sym
+EXTRA_DIST += src/keybridge.sym examples/three-tables.sh
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = src/keybridge.pc
 
@@ -63,6 +65,7 @@ pkginclude_HEADERS = \
 	src/keybridge/file.h \
 	src/keybridge/keybridge.h \
 	src/keybridge/keystore.h \
+	src/keybridge/kms.h \
 	src/keybridge/provider.h \
 	src/keybridge/secret.h \
 	src/keybridge/status.h \
@@ -72,17 +75,24 @@ pkginclude_HEADERS = \
 # The command sees the public headers and exported symbols only.
 bin_PROGRAMS += keybridge
 keybridge_SOURCES = \
+	src/cli/blob.c src/cli/blob.h \
 	src/cli/cli.h \
 	src/cli/config.c \
 	src/cli/init.c \
 	src/cli/item.c \
+	src/cli/kms.c \
 	src/cli/key.c src/cli/key.h \
 	src/cli/lines.c \
 	src/cli/load.c \
 	src/cli/main.c \
 	src/cli/newkey.c \
 	src/cli/options.c \
+	src/cli/pace.c src/cli/pace.h \
+	src/cli/policy.c \
+	src/cli/progress.c \
 	src/cli/read.c \
+	src/cli/remote.c \
+	src/cli/schema.c \
 	src/cli/sealing.c \
 	src/cli/session.c \
 	src/cli/table.c src/cli/table.h \

@@ -7,6 +7,7 @@ libkb_la_SOURCES += \
 	src/aws/credentials_process.c \
 	src/aws/credentials_source.h \
 	src/aws/flight.c src/aws/flight.h \
+	src/aws/kms.c \
 	src/aws/settings.c \
 	src/aws/profile.c \
 	src/aws/sigv4.c src/aws/sigv4.h \

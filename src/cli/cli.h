@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 
 struct cli_verb;
+struct cli_capture;
 
 /* What every command has: settings and global options. */
 struct cli {
@@ -21,6 +22,7 @@ struct cli {
     bool json;
     bool quiet;
     unsigned verbose;
+    struct cli_capture *capture; /* aws-policy: options are noted, nothing is run */
     struct kb_error error; /* of the command that runs */
 };
 
@@ -35,7 +37,11 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_init_verbs[], cli_token_verbs[], cli_key_verbs[],
-    cli_item_verbs[], cli_table_verbs[], cli_config_verbs[];
+    cli_item_verbs[], cli_table_verbs[], cli_kms_verbs[], cli_policy_verbs[], cli_config_verbs[];
+
+/* The verb that argv[*at] and what follows name; *at goes behind its words.
+ * NULL when there is none. */
+const struct cli_verb *cli_verb_find(int argc, char **argv, int *at);
 
 /* --- options ------------------------------------------------------------------ */
 
@@ -60,12 +66,36 @@ KB_MUST_CHECK enum kb_status cli_parse(struct cli *cli, int argc, char **argv,
                                        const struct cli_option *options, int least, int most,
                                        int *count);
 void cli_list_free(struct cli_list *list);
+KB_MUST_CHECK enum kb_status cli_list_add(struct cli *cli, struct cli_list *list, const char *item);
+
+/* What a command line asks for, without running it. */
+struct cli_capture {
+    bool done;
+    const struct cli_option *options; /* of the verb; alive during `take` only, */
+    const char *argument;             /* the first argument that is no option, or NULL */
+    void (*take)(struct cli_capture *capture);
+    void *ctx;
+};
+/* The value of an option in a capture, NULL without one; "" for a flag. */
+const char *cli_capture_value(const struct cli_capture *capture, const char *name);
+
+/* A number from `least` to `most` in decimal digits; NULL leaves *out. `option`
+ * is for the message. */
+KB_MUST_CHECK enum kb_status cli_number(struct cli *cli, const char *option, const char *text,
+                                        uint64_t least, uint64_t most, uint64_t *out);
+/* "name=value" texts as pairs, at most `most`; views of the list's texts. */
+KB_MUST_CHECK enum kb_status cli_pairs(struct cli *cli, const char *option,
+                                       const struct cli_list *list, struct kb_pair *out,
+                                       size_t most);
 
 /* "keybridge NOUN VERB --help" as the error's hint. */
 void cli_hint_help(struct cli *cli);
 
 /* Splits "a,b,c" at commas into a list over `text`, which it changes. */
 KB_MUST_CHECK enum kb_status cli_split(struct cli *cli, struct cli_list *out, char *text);
+/* Splits a command line as a shell does, without its expansions, in place; false
+ * for a quote without an end or more than `most` words. */
+bool cli_words(char *text, char **words, int most, int *count);
 
 /* --- talk ------------------------------------------------------------------------ */
 
@@ -73,6 +103,10 @@ KB_MUST_CHECK enum kb_status cli_split(struct cli *cli, struct cli_list *out, ch
 void cli_say(const char *format, ...) KB_PRINTF(1, 2);
 /* The same unless --quiet. */
 void cli_note(const struct cli *cli, const char *format, ...) KB_PRINTF(2, 3);
+/* A line on standard output, for people. Use it for every text that a server, a
+ * token or a file says: what could steer a terminal becomes '?'. The newline is
+ * added. */
+void cli_print(const char *format, ...) KB_PRINTF(1, 2);
 /* Sentence, and hint if there is one. */
 void cli_say_error(const struct kb_error *error);
 
@@ -85,17 +119,25 @@ KB_MUST_CHECK enum kb_status cli_print_json(struct cli *cli, cJSON *json);
 /* Writes to standard output. */
 KB_MUST_CHECK enum kb_status cli_put(struct cli *cli, struct kb_bytes bytes);
 
-/* A counter on the terminal for work that takes longer than a second. */
+/* A counter on the terminal for work that takes longer than a second, with a
+ * bar when it is known how much there is to read. */
 struct cli_progress {
     const char *what; /* "items encrypted" */
     uint64_t count;
+    uint64_t retries;
+    uint64_t total; /* bytes of the file; 0: not known */
+    uint64_t done;  /* bytes of it, which the caller sets */
     bool active;
     bool shown;
     struct timespec started;
     struct timespec last;
 };
 void cli_progress_start(struct cli_progress *progress, const struct cli *cli, const char *what);
+/* Shows how much of a file is read; what is no regular file gives no bar. */
+void cli_progress_file(struct cli_progress *progress, int fd);
 void cli_progress_add(struct cli_progress *progress, uint64_t count);
+/* Items a second since the start. */
+double cli_progress_rate(const struct cli_progress *progress);
 void cli_progress_end(struct cli_progress *progress);
 
 /* --- token ------------------------------------------------------------------------- */
@@ -106,6 +148,7 @@ struct cli_session {
     struct kb_keystore *keystore;
     struct kb_token *token; /* a lease for single calls, of cli_session_open_token */
     struct kb_secret *pin;
+    struct kb_kms *kms; /* --provider kms: in place of a token */
 };
 KB_MUST_CHECK enum kb_status cli_session_open(struct cli_session *session, struct cli *cli);
 /* The same, with a lease of a token for single calls. */
@@ -119,20 +162,60 @@ KB_MUST_CHECK enum kb_status cli_create_default_keys(struct cli *cli, struct kb_
 KB_MUST_CHECK enum kb_status cli_print_trials(struct cli *cli, const struct kb_token_trial *trials,
                                               size_t count, bool *good);
 
+/* --- AWS ------------------------------------------------------------------------------ */
+
+/* Options that say how AWS is reached. */
+struct cli_remote {
+    const char *endpoint_url;
+    const char *region;
+    const char *profile;
+    const char *ca_file;
+    const char *connections;
+};
+#define CLI_REMOTE_OPTIONS(r)                                                                      \
+    {"endpoint-url", 0, CLI_TEXT, &(r).endpoint_url}, {"region", 0, CLI_TEXT, &(r).region},        \
+        {"profile", 0, CLI_TEXT, &(r).profile}, {"ca-file", 0, CLI_TEXT, &(r).ca_file},            \
+        {"connections", 0, CLI_TEXT, &(r).connections}
+
+/* Options over settings; what neither has is left to AWS's own chain. Views
+ * into the config. */
+KB_MUST_CHECK enum kb_status cli_remote_resolve(struct cli *cli, const struct cli_remote *remote,
+                                                struct kb_aws_options *out);
+
+/* The same for KMS and a key of it: the key's ARN, if it is one, says in which
+ * region it is. */
+struct cli_kms_remote {
+    struct kb_aws_options aws;
+    char region[64];
+};
+KB_MUST_CHECK enum kb_status cli_remote_resolve_kms(struct cli *cli,
+                                                    const struct cli_remote *remote,
+                                                    const char *key, struct cli_kms_remote *out);
+
 /* --- encryptor ----------------------------------------------------------------------- */
 
 /* Options that say how items are encrypted, shared by item and table. */
 struct cli_sealing {
     const char *format;
-    const char *table; /* signed name */
+    struct cli_remote remote;
+    const char *table;       /* item: signed name; table: the name that is expected */
+    const char *signed_name; /* --signed-name */
     const char *partition_key;
     const char *sort_key;
+    const char *expected_partition_key; /* table: --partition-key, --sort-key */
+    const char *expected_sort_key;
+    const struct kb_table_schema *schema; /* of the table, NULL for items without one */
+    bool writing;                         /* to the table */
     struct cli_list index_keys;
     const char *provider;
     const char *wrap_key;
     const char *sign_key;
     const char *content_key;
+    const char *kms_key;
+    const char *kms_endpoint_url; /* table: KMS's own, before that of `remote` */
+    struct cli_list grant_tokens;
     const char *sign_algorithm;
+    const char *wrap_algorithm;
     const char *content_key_bits;
     const char *actions;
     struct cli_list description;
@@ -143,7 +226,11 @@ struct cli_sealing {
 };
 /* Rows for an option table: `s` is a struct cli_sealing. */
 #define CLI_SEALING_OPTIONS(s)                                                                     \
-    {"index-key", 0, CLI_LIST, &(s).index_keys}, {"provider", 0, CLI_TEXT, &(s).provider},         \
+    CLI_REMOTE_OPTIONS((s).remote), {"signed-name", 0, CLI_TEXT, &(s).signed_name},                \
+        {"kms-key", 0, CLI_TEXT, &(s).kms_key},                                                    \
+        {"grant-token", 0, CLI_LIST, &(s).grant_tokens},                                           \
+        {"wrap-alg", 0, CLI_TEXT, &(s).wrap_algorithm},                                            \
+        {"index-key", 0, CLI_LIST, &(s).index_keys}, {"provider", 0, CLI_TEXT, &(s).provider},     \
         {"wrap-key", 0, CLI_TEXT, &(s).wrap_key}, {"sign-key", 0, CLI_TEXT, &(s).sign_key},        \
         {"content-key", 0, CLI_TEXT, &(s).content_key},                                            \
         {"sign-alg", 0, CLI_TEXT, &(s).sign_algorithm},                                            \
@@ -155,9 +242,14 @@ struct cli_sealing {
         {"workers", 0, CLI_TEXT, &(s).workers}
 void cli_sealing_free(struct cli_sealing *sealing);
 
-/* The encryptor those options and the settings describe. */
+/* Refuses options that ask for encryption where there is none: KB_ERR_USAGE. */
+KB_MUST_CHECK enum kb_status cli_sealing_check_unused(struct cli *cli,
+                                                      const struct cli_sealing *sealing);
+
+/* The encryptor those options and the settings describe. Keys of the indexes
+ * of `schema` become index keys. */
 KB_MUST_CHECK enum kb_status cli_sealing_open(struct kb_ddbec **out, struct cli *cli,
-                                              const struct cli_sealing *sealing,
+                                              struct cli_sealing *sealing,
                                               struct cli_session *session);
 
 /* Worker count from --workers or the settings. */

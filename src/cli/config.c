@@ -18,7 +18,7 @@ static enum kb_status run_show(struct cli *cli, int argc, char **argv)
         json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "home", kb_config_home(cli->config));
     } else {
-        printf("%-24s %s\n", "home", kb_config_home(cli->config));
+        cli_print("%-24s %s", "home", kb_config_home(cli->config));
     }
     for (unsigned i = 0; i < KB_SETTING_COUNT; i++) {
         const char *value = kb_config_get(cli->config, (enum kb_setting)i);
@@ -34,11 +34,11 @@ static enum kb_status run_show(struct cli *cli, int argc, char **argv)
                 cJSON_AddNullToObject(row, "value");
             cJSON_AddStringToObject(row, "origin", origin);
         } else if (value) {
-            printf("%-24s %s  (%s)\n", name, value, origin);
+            cli_print("%-24s %s  (%s)", name, value, origin);
         } else if (i == KB_SETTING_WORKERS) {
-            printf("%-24s %u  (as many as processors, at most 4)\n", name, workers);
+            cli_print("%-24s %u  (as many as processors, at most 4)", name, workers);
         } else {
-            printf("%-24s (not set)\n", name);
+            cli_print("%-24s (not set)", name);
         }
     }
     return json ? cli_print_json(cli, json) : KB_OK;

@@ -95,6 +95,9 @@ static enum kb_status transform(struct cli *cli, int argc, char **argv, bool dec
     status = cli_parse(cli, argc, argv, table, 0, 0, &rest);
     if (status == KB_OK)
         status = cli_sealing_workers(cli, &sealing, &options.workers);
+    if (status == KB_OK && sealing.table && sealing.signed_name)
+        status = kb_error_set(&cli->error, KB_ERR_USAGE,
+                              "--table and --signed-name are the same here: give one");
     if (status == KB_OK)
         status = cli_sealing_open(&ddbec, cli, &sealing, &session);
     cli_sealing_free(&sealing);
@@ -130,20 +133,22 @@ static void print_members(const char *title, const cJSON *object)
 {
     const cJSON *member;
 
-    printf("  %s\n", title);
+    cli_print("  %s", title);
     cJSON_ArrayForEach(member, object)
     {
         if (cJSON_IsString(member)) {
-            printf("    %-28s %s\n", member->string, member->valuestring);
+            cli_print("    %-28s %s", member->string, member->valuestring);
             continue;
         }
         const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(member, "bytes");
         const cJSON *type = cJSON_GetObjectItemCaseSensitive(member, "type");
 
-        printf("    %-28s %s", member->string, type ? type->valuestring : "");
+        char size[48] = "";
+
         if (cJSON_IsNumber(bytes))
-            printf(", %.0f bytes", bytes->valuedouble);
-        printf("%s\n", cJSON_HasObjectItem(member, "looks_encrypted") ? ", looks encrypted" : "");
+            snprintf(size, sizeof size, ", %.0f bytes", bytes->valuedouble);
+        cli_print("    %-28s %s%s%s", member->string, type ? type->valuestring : "", size,
+                  cJSON_HasObjectItem(member, "looks_encrypted") ? ", looks encrypted" : "");
     }
 }
 
@@ -152,25 +157,25 @@ static void print_inspection(uint64_t number, const char *text)
     cJSON *root = cJSON_Parse(text);
     const cJSON *member;
 
-    printf("item %llu\n", (unsigned long long)number);
+    cli_print("item %llu", (unsigned long long)number);
     cJSON_ArrayForEach(member, root)
     {
         const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(member, "bytes");
         const cJSON *algorithm = cJSON_GetObjectItemCaseSensitive(member, "algorithm");
 
         if (strcmp(member->string, "wrapped_key") == 0)
-            printf("  wrapped key: %s, %.0f bytes\n",
-                   cJSON_IsString(algorithm) ? algorithm->valuestring : "algorithm not said",
-                   cJSON_IsNumber(bytes) ? bytes->valuedouble : 0);
+            cli_print("  wrapped key: %s, %.0f bytes",
+                      cJSON_IsString(algorithm) ? algorithm->valuestring : "algorithm not said",
+                      cJSON_IsNumber(bytes) ? bytes->valuedouble : 0);
         else if (cJSON_IsObject(member))
             print_members(member->string, member);
         else if (cJSON_IsNumber(member))
-            printf("  signature: %.0f bytes\n", member->valuedouble);
+            cli_print("  signature: %.0f bytes", member->valuedouble);
         else if (cJSON_IsString(member))
-            printf("  description: %s\n", member->valuestring);
+            cli_print("  description: %s", member->valuestring);
     }
     if (!cJSON_HasObjectItem(root, "signature_bytes"))
-        printf("  no signature: not an encrypted item\n");
+        cli_print("  no signature: not an encrypted item");
     cJSON_Delete(root);
 }
 
@@ -234,8 +239,10 @@ static enum kb_status run_inspect(struct cli *cli, int argc, char **argv)
 
 #define SEALING_SYNOPSIS                                                                           \
     "--format ddbec --table T --partition-key P [--sort-key S] [--index-key A]...\n"               \
-    "    [--sign-key K] [--provider wrapped --wrap-key W | --provider static [--content-key C]]\n" \
-    "    [--sign-alg HmacSHA224|HmacSHA256|HmacSHA384|HmacSHA512] [--content-key-bits N]\n"        \
+    "    [--signed-name T] [--sign-key K] [--provider wrapped [--wrap-key W] [--wrap-alg A] |\n"   \
+    "     --provider static [--content-key C] | --provider kms --kms-key ARN\n"                    \
+    "     [--grant-token G]...] [--sign-alg A] [--content-key-bits N]\n"                           \
+    "    [--endpoint-url U] [--region R] [--profile P] [--ca-file F] [--connections N]\n"          \
     "    [--actions FILE] [--description k=v]... [--description-attribute N]\n"                    \
     "    [--signature-attribute N] [--exact-numbers] [--workers N] [-i FILE] [-o FILE]"
 

@@ -81,24 +81,27 @@ static cJSON *key_json(const struct kb_key_info *info)
 
 static void print_key(const struct kb_key_info *info)
 {
-    printf("%-31s %s\n", "key", info->name);
-    printf("%-31s %s\n", "version", info->version);
-    printf("%-31s %s\n", "use", or_unknown(kb_key_use_format(info->use)));
-    printf("%-31s %s", "type", or_unknown(kb_key_type_format(info->type)));
+    char bits[32] = "";
+
+    cli_print("%-31s %s", "key", info->name);
+    cli_print("%-31s %s", "version", info->version);
+    cli_print("%-31s %s", "use", or_unknown(kb_key_use_format(info->use)));
     if (info->bits)
-        printf(", %u bits", info->bits);
-    printf("%s\n%-31s %s\n", info->public_only ? ", public only" : "", "came here (our record)", kb_key_origin_format(info->origin));
+        snprintf(bits, sizeof bits, ", %u bits", info->bits);
+    cli_print("%-31s %s%s%s", "type", or_unknown(kb_key_type_format(info->type)), bits,
+              info->public_only ? ", public only" : "");
+    cli_print("%-31s %s", "came here (our record)", kb_key_origin_format(info->origin));
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
-        printf("%-31s %s\n", attributes[i].name, answer_text(attribute_of(info, i)));
+        cli_print("%-31s %s", attributes[i].name, answer_text(attribute_of(info, i)));
     if (info->mechanisms_enforced == KB_ANSWER_YES)
-        printf("%-31s %s\n", "allowed mechanisms", info->mechanisms);
+        cli_print("%-31s %s", "allowed mechanisms", info->mechanisms);
     else
-        printf("%-31s not enforced by this token\n", "allowed mechanisms");
+        cli_print("%-31s not enforced by this token", "allowed mechanisms");
     if (info->use == KB_KEY_WRAP && !info->public_only)
-        printf("%-31s %s\n", "data keys leave the token",
-               !info->release_never                             ? "yes, for one item at a time"
-               : info->release_never_enforced == KB_ANSWER_YES ? "never (unwrap template)"
-                                                : "never (by keybridge; not enforced by this token)");
+        cli_print("%-31s %s", "data keys leave the token",
+                  !info->release_never                            ? "yes, for one item at a time"
+                  : info->release_never_enforced == KB_ANSWER_YES ? "never (unwrap template)"
+                      : "never (by keybridge; not enforced by this token)");
 }
 
 struct key_listing {
@@ -139,9 +142,11 @@ static enum kb_status print_listing(struct cli *cli, struct key_listing *listing
         if (json)
             cJSON_AddItemToArray(json, key_json(info));
         else
-            printf("%-24s %-8s %-12s %s%s%s\n", info->name, or_unknown(kb_key_use_format(info->use)),
-                   or_unknown(kb_key_type_format(info->type)), kb_key_origin_format(info->origin),
-                   info->public_only ? ", public only" : "", info->release_never ? ", release never" : "");
+            cli_print("%-24s %-8s %-12s %s%s%s", info->name,
+                      or_unknown(kb_key_use_format(info->use)),
+                      or_unknown(kb_key_type_format(info->type)),
+                      kb_key_origin_format(info->origin), info->public_only ? ", public only" : "",
+                      info->release_never ? ", release never" : "");
     }
     return json ? cli_print_json(cli, json) : KB_OK;
 }

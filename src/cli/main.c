@@ -18,7 +18,11 @@ static const struct {
     {"token", "the token: list, show, probe", cli_token_verbs},
     {"key", "keys in the token: create, import, list, show, destroy", cli_key_verbs},
     {"item", "items: encrypt, decrypt, inspect", cli_item_verbs},
-    {"table", "tables: create, describe, load, put, get, query, scan, delete", cli_table_verbs},
+    {"table", "tables: create, describe, set-sse, load, put, get, query, scan, delete",
+     cli_table_verbs},
+    {"kms", "AWS KMS: encrypt, decrypt, generate-data-key, create-key, describe-key",
+     cli_kms_verbs},
+    {"aws-policy", "the least a command needs to be allowed in AWS", cli_policy_verbs},
     {"config", "settings: show", cli_config_verbs},
 };
 enum { NOUNS = sizeof nouns / sizeof *nouns };
@@ -32,7 +36,7 @@ static const char global_help[] =
     "  --pin-file FILE    its PIN; mode 0600\n"
     "  --json             machine-readable output\n"
     "  -q, --quiet        errors only\n"
-    "  -v, --verbose      with an error, its codes\n"
+    "  -v, --verbose      more; with an error, its codes\n"
     "  -h, --help         this, or the help of a noun or verb\n"
     "  --version\n"
     "Exit: 0 done, 1 system, 2 usage, 3 not found, 4 data damaged, forged or not ours,\n"
@@ -43,7 +47,7 @@ static void print_help(void)
     printf("keybridge: keys stay in your HSM, data in the formats AWS clients read\n\n"
            "Usage: keybridge NOUN VERB [options]\n\n");
     for (size_t i = 0; i < NOUNS; i++)
-        printf("  %-8s %s\n", nouns[i].noun, nouns[i].summary);
+        printf("  %-11s %s\n", nouns[i].noun, nouns[i].summary);
     printf("\n%s", global_help);
 }
 
@@ -119,12 +123,11 @@ static enum kb_status run_verb(const struct cli_verb *verb, int argc, char **arg
     return status;
 }
 
-/* Global options may stand before the noun. Index of the noun. */
-static int skip_globals(int argc, char **argv)
+/* Global options may stand before the noun. Index of the noun, from `at` on. */
+static int skip_globals(int argc, char **argv, int at)
 {
     static const char *const with_value[] = {"--config", "--token", "--module",
                                              "--module-parameters", "--pin-file"};
-    int at = 1;
 
     while (at < argc && argv[at][0] == '-' && argv[at][1]) {
         bool takes = false;
@@ -134,6 +137,28 @@ static int skip_globals(int argc, char **argv)
         at += takes ? 2 : 1;
     }
     return at < argc ? at : argc;
+}
+
+const struct cli_verb *cli_verb_find(int argc, char **argv, int *at)
+{
+    int noun = skip_globals(argc, argv, 0);
+    const struct cli_verb *verb;
+
+    for (size_t i = 0; noun < argc && i < NOUNS; i++) {
+        if (strcmp(nouns[i].noun, argv[noun]) != 0)
+            continue;
+        verb = nouns[i].verbs;
+        *at = noun + 1;
+        if (!*verb->verb)
+            return verb;
+        for (; noun + 1 < argc && verb->noun; verb++) {
+            if (strcmp(verb->verb, argv[noun + 1]) == 0) {
+                ++*at;
+                return verb;
+            }
+        }
+    }
+    return NULL;
 }
 
 /* The verb that argv[at] and what follows name; NULL when that was dealt with
@@ -183,7 +208,7 @@ static const struct cli_verb *find_verb(int argc, char **argv, int at, enum kb_s
 
 static enum kb_status dispatch(int argc, char **argv)
 {
-    int at = skip_globals(argc, argv);
+    int at = skip_globals(argc, argv, 1);
     const char *config = config_file(argc, argv);
     const struct cli_verb *verb;
     enum kb_status status;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 48, FIRST_LONG = 256 };
+enum { OPTIONS_MAX = 64, FIRST_LONG = 256 };
 
 /* getopt's tables for the verb's options and the global ones behind them. */
 struct merged {
@@ -40,7 +40,7 @@ void cli_hint_help(struct cli *cli)
                   *cli->verb->verb ? " " : "", cli->verb->verb);
 }
 
-static enum kb_status add_item(struct cli *cli, struct cli_list *list, const char *item)
+enum kb_status cli_list_add(struct cli *cli, struct cli_list *list, const char *item)
 {
     const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
 
@@ -66,7 +66,7 @@ static enum kb_status take(struct cli *cli, struct merged *merged, size_t i, con
         *(const char **)option->target = value;
         return KB_OK;
     case CLI_LIST:
-        return add_item(cli, option->target, value);
+        return cli_list_add(cli, option->target, value);
     }
     return KB_OK;
 }
@@ -106,6 +106,33 @@ static enum kb_status parse_all(struct cli *cli, struct merged *merged, int argc
     return status;
 }
 
+/* Nothing is run: every verb ends at a failure of its parsing. */
+static enum kb_status captured(struct cli *cli, const struct cli_option *options, int most,
+                               int count, char **argv)
+{
+    if (count > most)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "unexpected argument '%s'", argv[most]);
+    cli->capture->options = options;
+    cli->capture->argument = count ? argv[0] : NULL;
+    cli->capture->take(cli->capture);
+    cli->capture->options = NULL;
+    cli->capture->done = true;
+    return KB_ERR_USAGE;
+}
+
+const char *cli_capture_value(const struct cli_capture *capture, const char *name)
+{
+    for (const struct cli_option *option = capture->options; option->name; option++) {
+        if (strcmp(option->name, name) != 0)
+            continue;
+        if (option->kind == CLI_TEXT)
+            return *(const char **)option->target;
+        if (option->kind == CLI_FLAG)
+            return *(bool *)option->target ? "" : NULL;
+    }
+    return NULL;
+}
+
 enum kb_status cli_parse(struct cli *cli, int argc, char **argv, const struct cli_option *options,
                          int least, int most, int *count)
 {
@@ -139,6 +166,8 @@ enum kb_status cli_parse(struct cli *cli, int argc, char **argv, const struct cl
     for (int i = optind; status == KB_OK && i <= argc; i++)
         argv[(*count)++] = vector[i];
     free(vector);
+    if (status == KB_OK && cli->capture)
+        return captured(cli, options, most, *count, argv);
     if (status == KB_OK && (*count < least || *count > most)) {
         status = *count < least
                      ? kb_error_set(&cli->error, KB_ERR_USAGE, "an argument is missing")
@@ -168,8 +197,78 @@ enum kb_status cli_split(struct cli *cli, struct cli_list *out, char *text)
         next = strchr(at, ',');
         if (next)
             *next++ = 0;
-        status = *at ? add_item(cli, out, at)
+        status = *at ? cli_list_add(cli, out, at)
                      : kb_error_set(&cli->error, KB_ERR_USAGE, "an empty name in a list");
     }
     return status;
+}
+
+enum kb_status cli_number(struct cli *cli, const char *option, const char *text, uint64_t least,
+                          uint64_t most, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (!text)
+        return KB_OK;
+    for (const char *at = text; *at; at++) {
+        if (*at < '0' || *at > '9' || value > UINT64_MAX / 10 - 1)
+            return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s '%s' is not a count", option,
+                                text);
+        value = value * 10 + (uint64_t)(*at - '0');
+    }
+    if (!*text || value < least)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s is at least %llu", option,
+                            (unsigned long long)least);
+    if (value > most)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s is at most %llu", option,
+                            (unsigned long long)most);
+    *out = value;
+    return KB_OK;
+}
+
+enum kb_status cli_pairs(struct cli *cli, const char *option, const struct cli_list *list,
+                         struct kb_pair *out, size_t most)
+{
+    if (list->count > most)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "more than %zu --%s entries", most, option);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *equals = strchr(list->items[i], '=');
+
+        if (!equals || equals == list->items[i])
+            return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s '%s' is not name=value", option,
+                                list->items[i]);
+        out[i].name = (struct kb_bytes){(const uint8_t *)list->items[i],
+                                        (size_t)(equals - list->items[i])};
+        out[i].value = kb_bytes_text(equals + 1);
+    }
+    return KB_OK;
+}
+
+bool cli_words(char *text, char **words, int most, int *count)
+{
+    char *to = text;
+    char quote = 0;
+
+    *count = 0;
+    while (*text) {
+        while (strchr(" \t\n", *text) && *text)
+            text++;
+        if (!*text)
+            break;
+        if (*count == most)
+            return false;
+        words[(*count)++] = to;
+        for (; *text && (quote || !strchr(" \t\n", *text)); text++) {
+            if (quote ? *text == quote : *text == '\'' || *text == '"')
+                quote = quote ? 0 : *text;
+            else if (*text == '\\' && quote != '\'' && text[1])
+                *to++ = *++text;
+            else
+                *to++ = *text;
+        }
+        if (*text)
+            text++;
+        *to++ = 0;
+    }
+    return quote == 0;
 }

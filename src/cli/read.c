@@ -113,7 +113,8 @@ static enum kb_status read_items(struct read_run *run, const struct read_request
 {
     struct kb_stream_options options = {.decrypt = true, .sink = print_results, .ctx = run};
     struct cli *cli = run->cli;
-    enum kb_status status = cli_table_open(&run->table, cli, where, sealing, raw);
+    enum kb_status status = cli_table_open(&run->table, cli, where, sealing,
+                                           raw ? CLI_TABLE_PLAIN : CLI_TABLE_READ);
     enum kb_status closed;
 
     if (status != KB_OK)
@@ -167,24 +168,6 @@ enum kb_status cli_table_get(struct cli *cli, int argc, char **argv)
     return status;
 }
 
-static enum kb_status parse_limit(struct cli *cli, const char *text, uint64_t *out)
-{
-    uint64_t value = 0;
-
-    *out = 0;
-    if (!text)
-        return KB_OK;
-    for (const char *at = text; *at; at++) {
-        if (*at < '0' || *at > '9' || value > UINT64_MAX / 10 - 1)
-            return kb_error_set(&cli->error, KB_ERR_USAGE, "--limit '%s' is not a count", text);
-        value = value * 10 + (uint64_t)(*at - '0');
-    }
-    if (!value)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--limit is at least 1");
-    *out = value;
-    return KB_OK;
-}
-
 enum kb_status cli_table_scan(struct cli *cli, int argc, char **argv)
 {
     struct read_run run = {.cli = cli};
@@ -202,7 +185,7 @@ enum kb_status cli_table_scan(struct cli *cli, int argc, char **argv)
 
     status = cli_parse(cli, argc, argv, options, 0, 0, &rest);
     if (status == KB_OK)
-        status = parse_limit(cli, limit, &request.query.limit);
+        status = cli_number(cli, "limit", limit, 1, UINT64_MAX, &request.query.limit);
     if (status == KB_OK)
         status = read_items(&run, &request, where, &sealing, raw);
     cli_sealing_free(&sealing);
@@ -245,6 +228,7 @@ enum kb_status cli_table_query(struct cli *cli, int argc, char **argv)
     const struct cli_option options[] = {
         READ_OPTIONS(where, sealing, raw, run.plain_json),
         {"partition", 0, CLI_TEXT, &request.query.partition},
+        {"index", 0, CLI_TEXT, &request.query.index},
         {"descending", 0, CLI_FLAG, &request.query.descending},
         {"limit", 0, CLI_TEXT, &limit},
         {sort_options[0], 0, CLI_TEXT, &values[0]},
@@ -265,7 +249,7 @@ enum kb_status cli_table_query(struct cli *cli, int argc, char **argv)
     if (status == KB_OK && !request.query.partition)
         status = kb_error_set(&cli->error, KB_ERR_USAGE, "--partition is missing");
     if (status == KB_OK)
-        status = parse_limit(cli, limit, &request.query.limit);
+        status = cli_number(cli, "limit", limit, 1, UINT64_MAX, &request.query.limit);
     if (status == KB_OK)
         status = read_items(&run, &request, where, &sealing, raw);
     cli_sealing_free(&sealing);

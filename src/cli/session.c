@@ -128,5 +128,6 @@ void cli_session_close(struct cli_session *session)
         kb_token_return(session->token);
     kb_keystore_close(session->keystore);
     kb_secret_free(session->pin);
+    kb_kms_close(session->kms);
     memset(session, 0, sizeof *session);
 }

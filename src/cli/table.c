@@ -6,32 +6,91 @@
 
 /* --- shared -------------------------------------------------------------------------- */
 
+enum kb_status cli_table_only(struct kb_table **out, struct cli *cli, const char *where,
+                              const struct cli_remote *remote)
+{
+    struct kb_aws_options aws;
+    const struct kb_table_options options = {.aws = &aws};
+    enum kb_status status;
+
+    *out = NULL;
+    if (!where)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "--table is missing");
+    status = cli_remote_resolve(cli, remote, &aws);
+    return status == KB_OK ? kb_table_open(out, where, &options, &cli->error) : status;
+}
+
+/* Name and keys stand in the file, or are the service's word, where others may
+ * change them. */
+static enum kb_status check_schema(struct cli *cli, const char *where,
+                                   const struct kb_table_schema *schema,
+                                   const struct cli_sealing *sealing)
+{
+    const char *partition = sealing->expected_partition_key, *sort = sealing->expected_sort_key;
+
+    if (sealing->table && strcmp(sealing->table, schema->signed_name) != 0)
+        return kb_error_set(&cli->error, KB_ERR_AUTH, "%s is signed as table '%s', not '%s'",
+                            where, schema->signed_name, sealing->table);
+    if (partition && strcmp(partition, schema->partition.name) != 0)
+        return kb_error_set(&cli->error, KB_ERR_AUTH,
+                            "table %s has partition key '%s', not '%s'", where,
+                            schema->partition.name, partition);
+    if (sort && !*sort && schema->sort.name[0])
+        return kb_error_set(&cli->error, KB_ERR_AUTH, "table %s has sort key '%s', not none",
+                            where, schema->sort.name);
+    if (sort && *sort && !schema->sort.name[0])
+        return kb_error_set(&cli->error, KB_ERR_AUTH, "table %s has no sort key, not '%s'", where,
+                            sort);
+    if (sort && strcmp(sort, schema->sort.name) != 0)
+        return kb_error_set(&cli->error, KB_ERR_AUTH, "table %s has sort key '%s', not '%s'",
+                            where, schema->sort.name, sort);
+    return KB_OK;
+}
+
+/* A table and KMS may be at one server, and then --endpoint-url is for both;
+ * what is said of KMS alone goes before it. */
+static enum kb_status choose_kms_endpoint(struct cli *cli, struct cli_sealing *sealing)
+{
+    const char *variable = getenv("AWS_ENDPOINT_URL_KMS");
+
+    if (sealing->kms_endpoint_url && !*sealing->kms_endpoint_url)
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "--kms-endpoint-url is empty");
+    if (!sealing->kms_endpoint_url && variable && *variable)
+        sealing->kms_endpoint_url = variable;
+    return KB_OK;
+}
+
 enum kb_status cli_table_open(struct cli_table *out, struct cli *cli, const char *where,
-                              struct cli_sealing *sealing, bool plaintext)
+                              struct cli_sealing *sealing, enum cli_table_use use)
 {
     const struct kb_table_schema *schema;
     enum kb_status status;
 
     memset(out, 0, sizeof *out);
-    if (!where)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--table is missing");
-    status = kb_table_open(&out->table, where, &cli->error);
+    if (use == CLI_TABLE_PLAIN) {
+        status = cli_sealing_check_unused(cli, sealing);
+        if (status != KB_OK)
+            return status;
+    }
+    status = cli_table_only(&out->table, cli, where, &sealing->remote);
     if (status != KB_OK)
         return status;
     schema = kb_table_schema(out->table);
-    /* The name stands in the file, where others may change it. */
-    if (sealing && sealing->table && strcmp(sealing->table, schema->signed_name) != 0) {
-        status = kb_error_set(&cli->error, KB_ERR_AUTH, "%s is signed as table '%s', not '%s'",
-                              where, schema->signed_name, sealing->table);
+    status = check_schema(cli, where, schema, sealing);
+    if (status != KB_OK) {
         cli_table_close(out);
         return status;
     }
-    if (plaintext)
+    if (use == CLI_TABLE_PLAIN)
         return KB_OK;
+    sealing->schema = schema;
+    sealing->writing = use == CLI_TABLE_WRITE;
     sealing->table = schema->signed_name;
     sealing->partition_key = schema->partition.name;
     sealing->sort_key = schema->sort.name[0] ? schema->sort.name : NULL;
-    status = cli_sealing_open(&out->ddbec, cli, sealing, &out->session);
+    status = choose_kms_endpoint(cli, sealing);
+    if (status == KB_OK)
+        status = cli_sealing_open(&out->ddbec, cli, sealing, &out->session);
     if (status != KB_OK)
         cli_table_close(out);
     return status;
@@ -57,7 +116,7 @@ void cli_table_close(struct cli_table *table)
     memset(table, 0, sizeof *table);
 }
 
-enum kb_status cli_table_put(struct kb_table *table, struct kb_line *lines, size_t n,
+enum kb_status cli_table_put(struct kb_table *table, struct kb_line *lines, size_t n, bool dry,
                              struct kb_error *err)
 {
     struct kb_bytes items[KB_LINES_MAX];
@@ -72,7 +131,8 @@ enum kb_status cli_table_put(struct kb_table *table, struct kb_line *lines, size
     }
     while (count) {
         struct kb_error error = {0};
-        enum kb_status status = kb_table_put(table, items, count, &bad, &error);
+        enum kb_status status = dry ? kb_table_check(table, items, count, &bad, &error)
+                                    : kb_table_put(table, items, count, &bad, &error);
 
         if (status == KB_OK)
             return KB_OK;
@@ -117,99 +177,6 @@ enum kb_status cli_plain_drain(struct cli_plain *plain, const struct kb_stream_o
     return status;
 }
 
-/* --- create, describe ------------------------------------------------------------------ */
-
-static enum kb_status run_create(struct cli *cli, int argc, char **argv)
-{
-    const char *where = NULL, *name = NULL, *partition = NULL, *sort = NULL;
-    const struct cli_option table[] = {
-        {"table", 0, CLI_TEXT, &where},           {"name", 0, CLI_TEXT, &name},
-        {"partition-key", 0, CLI_TEXT, &partition}, {"sort-key", 0, CLI_TEXT, &sort},
-        {NULL, 0, CLI_FLAG, NULL},
-    };
-    struct kb_table_schema schema = {0};
-    enum kb_status status;
-    int rest;
-
-    status = cli_parse(cli, argc, argv, table, 0, 0, &rest);
-    if (status != KB_OK)
-        return status;
-    if (!where || !partition)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "%s is missing",
-                            where ? "--partition-key" : "--table");
-    if (name && strlen(name) >= sizeof schema.signed_name)
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--name is longer than 255 bytes");
-    if (name)
-        memcpy(schema.signed_name, name, strlen(name) + 1);
-    status = kb_table_key_parse(&schema.partition, partition, &cli->error);
-    if (status == KB_OK && sort)
-        status = kb_table_key_parse(&schema.sort, sort, &cli->error);
-    if (status == KB_OK)
-        status = kb_table_create(where, &schema, &cli->error);
-    if (status == KB_OK)
-        cli_note(cli, "table %s is created", where);
-    return status;
-}
-
-static void add_key(cJSON *json, const char *member, const struct kb_table_key *key)
-{
-    cJSON *object = cJSON_AddObjectToObject(json, member);
-
-    cJSON_AddStringToObject(object, "name", key->name);
-    cJSON_AddStringToObject(object, "type", (char[]){key->type, 0});
-}
-
-static enum kb_status describe(struct cli *cli, struct kb_table *table, const char *where)
-{
-    const struct kb_table_schema *schema = kb_table_schema(table);
-    uint64_t items = 0, bytes = 0;
-    enum kb_status status = kb_table_count(table, &items, &bytes, &cli->error);
-
-    if (status != KB_OK)
-        return status;
-    if (cli->json) {
-        cJSON *json = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(json, "table", where);
-        cJSON_AddStringToObject(json, "signed_name", schema->signed_name);
-        add_key(json, "partition_key", &schema->partition);
-        if (schema->sort.name[0])
-            add_key(json, "sort_key", &schema->sort);
-        cJSON_AddNumberToObject(json, "items", (double)items);
-        cJSON_AddNumberToObject(json, "bytes", (double)bytes);
-        return cli_print_json(cli, json);
-    }
-    printf("table          %s\n", where);
-    printf("signed name    %s\n", schema->signed_name);
-    printf("partition key  %s (%c)\n", schema->partition.name, schema->partition.type);
-    if (schema->sort.name[0])
-        printf("sort key       %s (%c)\n", schema->sort.name, schema->sort.type);
-    printf("items          %llu, %llu bytes of JSON\n", (unsigned long long)items,
-           (unsigned long long)bytes);
-    return KB_OK;
-}
-
-static enum kb_status run_describe(struct cli *cli, int argc, char **argv)
-{
-    const char *where = NULL;
-    const struct cli_option options[] = {
-        {"table", 0, CLI_TEXT, &where},
-        {NULL, 0, CLI_FLAG, NULL},
-    };
-    struct cli_table table;
-    enum kb_status status;
-    int rest;
-
-    status = cli_parse(cli, argc, argv, options, 0, 0, &rest);
-    if (status == KB_OK)
-        status = cli_table_open(&table, cli, where, NULL, true);
-    if (status != KB_OK)
-        return status;
-    status = describe(cli, table.table, where);
-    cli_table_close(&table);
-    return status;
-}
-
 /* --- put -------------------------------------------------------------------------------- */
 
 struct put_run {
@@ -228,7 +195,7 @@ static enum kb_status put_results(void *ctx, const struct kb_line *lines, size_t
     enum kb_status status;
 
     memcpy(batch, lines, n * sizeof *batch);
-    status = cli_table_put(run->table.table, batch, n, err);
+    status = cli_table_put(run->table.table, batch, n, false, err);
     for (size_t i = 0; status == KB_OK && i < n; i++) {
         if (batch[i].error.status == KB_OK) {
             run->counts.good++;
@@ -309,7 +276,8 @@ static enum kb_status run_put(struct cli *cli, int argc, char **argv)
 
     status = cli_parse(cli, argc, argv, options, 0, 0, &rest);
     if (status == KB_OK)
-        status = cli_table_open(&run.table, cli, where, &sealing, raw);
+        status = cli_table_open(&run.table, cli, where, &sealing,
+                                raw ? CLI_TABLE_PLAIN : CLI_TABLE_WRITE);
     if (status == KB_OK) {
         status = raw ? put_raw(&run, in) : put_encrypted(&run, &sealing, in);
         if (status == KB_OK)
@@ -322,13 +290,15 @@ static enum kb_status run_put(struct cli *cli, int argc, char **argv)
 
 static enum kb_status run_delete(struct cli *cli, int argc, char **argv)
 {
+    struct cli_remote remote = {0};
     const char *where = NULL, *key = NULL;
     const struct cli_option options[] = {
         {"table", 0, CLI_TEXT, &where},
         {"key", 0, CLI_TEXT, &key},
+        CLI_REMOTE_OPTIONS(remote),
         {NULL, 0, CLI_FLAG, NULL},
     };
-    struct cli_table table;
+    struct kb_table *table = NULL;
     enum kb_status status;
     int rest;
 
@@ -336,41 +306,56 @@ static enum kb_status run_delete(struct cli *cli, int argc, char **argv)
     if (status == KB_OK && !key)
         status = kb_error_set(&cli->error, KB_ERR_USAGE, "--key is missing");
     if (status == KB_OK)
-        status = cli_table_open(&table, cli, where, NULL, true);
+        status = cli_table_only(&table, cli, where, &remote);
     if (status != KB_OK)
         return status;
-    status = kb_table_delete(table.table, kb_bytes_text(key), &cli->error);
-    cli_table_close(&table);
+    status = kb_table_delete(table, kb_bytes_text(key), &cli->error);
+    kb_table_close(table);
     return status;
 }
 
+#define REMOTE_SYNOPSIS                                                                            \
+    "\n    [--endpoint-url U] [--region R] [--profile P] [--ca-file F] [--connections N]"
 #define TABLE_SYNOPSIS                                                                             \
-    " [--name N]\n    [--provider wrapped|static] [--wrap-key W] [--sign-key K] [--content-key C]"            \
-    "\n    [--sign-alg A] [--content-key-bits N] [--actions FILE] [--index-key A]..."              \
-    "\n    [--description k=v]... [--description-attribute N] [--signature-attribute N] "          \
-    "[--exact-numbers]" "\n    [--workers N]"
+    " [--name N] [--signed-name N]"                                                                \
+    "\n    [--partition-key NAME] [--sort-key NAME]"                                               \
+    "\n    [--provider wrapped|static|kms] [--wrap-key W] [--sign-key K] [--content-key C]"        \
+    "\n    [--kms-key ARN] [--kms-endpoint-url U] [--grant-token G]... [--wrap-alg A]"             \
+    "\n    [--sign-alg A]"                                                                         \
+    "\n    [--content-key-bits N] [--actions FILE] [--index-key A]... [--description k=v]..."      \
+    "\n    [--description-attribute N] [--signature-attribute N] [--exact-numbers] [--workers N]"  \
+    REMOTE_SYNOPSIS
 #define READ_SYNOPSIS " [--raw] [--plain-json]"
 
 const struct cli_verb cli_table_verbs[] = {
-    {"table", "create", "--table local:FILE [--name N] --partition-key NAME[:T] [--sort-key NAME[:T]]",
-     "make a table in one file; T is S, N or B; N is the name that is signed", run_create},
-    {"table", "describe", "--table local:FILE", "its keys, signed name and size", run_describe},
+    {"table", "create",
+     "--table local:FILE|dynamodb:NAME --partition-key NAME[:T] [--sort-key NAME[:T]]\n"
+     "    [--name N] [--billing pay-per-request|provisioned] [--read-units N] [--write-units N]\n"
+     "    [--sse owned|aws|kms] [--sse-kms-key K] [--index NAME=PK[:T][,SK[:T]]]...\n"
+     "    [--local-index NAME=SK[:T]]..." REMOTE_SYNOPSIS,
+     "make a table in one file or in DynamoDB; T is S, N or B; N is the name a file signs",
+     cli_table_create},
+    {"table", "describe", "--table TABLE" REMOTE_SYNOPSIS, "its keys, signed name and size",
+     cli_table_describe},
+    {"table", "set-sse",
+     "--table dynamodb:NAME --sse owned|aws|kms [--sse-kms-key K]" REMOTE_SYNOPSIS,
+     "change the key that DynamoDB encrypts its storage with", cli_table_set_sse},
     {"table", "load",
-     "CSV --table local:FILE [--where C]... [--numeric A,B] [--empty omit|null|string]\n"
-     "    [--rejects FILE] [--plaintext]" TABLE_SYNOPSIS,
+     "CSV --table TABLE [--where C]... [--numeric A,B] [--empty omit|null|string]\n"
+     "    [--rejects FILE] [--limit N] [--max-rate N] [--dry-run] [--plaintext]" TABLE_SYNOPSIS,
      "put the rows of a CSV file, encrypted", cli_table_load},
-    {"table", "put", "--table local:FILE [-i FILE] [--raw]" TABLE_SYNOPSIS,
+    {"table", "put", "--table TABLE [-i FILE] [--raw]" TABLE_SYNOPSIS,
      "put DynamoDB-JSON items, one a line, encrypted; with --raw as they are", run_put},
-    {"table", "get", "--table local:FILE --key JSON" READ_SYNOPSIS TABLE_SYNOPSIS,
+    {"table", "get", "--table TABLE --key JSON" READ_SYNOPSIS TABLE_SYNOPSIS,
      "one item, decrypted", cli_table_get},
     {"table", "query",
-     "--table local:FILE --partition V\n"
+     "--table TABLE --partition V [--index NAME]\n"
      "    [--sort-between A B | --sort-begins P | --sort-equals V | --sort-less V |\n"
-     "     --sort-at-most V | --sort-greater V | --sort-at-least V] [--descending] [--limit N]"
-     READ_SYNOPSIS TABLE_SYNOPSIS,
+     "     --sort-at-most V | --sort-greater V | --sort-at-least V] [--descending] [--limit N]\n"
+     "   " READ_SYNOPSIS TABLE_SYNOPSIS,
      "the items of a partition, decrypted, in the order of their sort keys", cli_table_query},
-    {"table", "scan", "--table local:FILE [--limit N]" READ_SYNOPSIS TABLE_SYNOPSIS,
+    {"table", "scan", "--table TABLE [--limit N]" READ_SYNOPSIS TABLE_SYNOPSIS,
      "all items, decrypted", cli_table_scan},
-    {"table", "delete", "--table local:FILE --key JSON", "delete one item", run_delete},
+    {"table", "delete", "--table TABLE --key JSON" REMOTE_SYNOPSIS, "delete one item", run_delete},
     {NULL, NULL, NULL, NULL, NULL},
 };

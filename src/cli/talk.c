@@ -4,16 +4,27 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+/* One line; nothing in it steers a terminal. */
+KB_PRINTF(2, 0)
+static void put_line(FILE *stream, const char *format, va_list args)
+{
+    char *line;
+
+    if (vasprintf(&line, format, args) < 0)
+        return;
+    kb_text_tame(line);
+    fprintf(stream, "%s\n", line);
+    free(line);
+}
 
 KB_PRINTF(1, 0)
 static void say(const char *format, va_list args)
 {
     fflush(stdout);
     fputs("keybridge: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    put_line(stderr, format, args);
 }
 
 void cli_say(const char *format, ...)
@@ -33,6 +44,15 @@ void cli_note(const struct cli *cli, const char *format, ...)
         return;
     va_start(args, format);
     say(format, args);
+    va_end(args);
+}
+
+void cli_print(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    put_line(stdout, format, args);
     va_end(args);
 }
 
@@ -69,42 +89,4 @@ enum kb_status cli_print_json(struct cli *cli, cJSON *json)
     status = cli_put(cli, kb_bytes_text(text));
     cJSON_free(text);
     return status == KB_OK ? cli_put(cli, kb_bytes_text("\n")) : status;
-}
-
-static double since(const struct timespec *then, const struct timespec *now)
-{
-    return (double)(now->tv_sec - then->tv_sec) + (double)(now->tv_nsec - then->tv_nsec) / 1e9;
-}
-
-void cli_progress_start(struct cli_progress *progress, const struct cli *cli, const char *what)
-{
-    *progress = (struct cli_progress){.what = what};
-    progress->active = !cli->quiet && isatty(STDERR_FILENO);
-    clock_gettime(CLOCK_MONOTONIC, &progress->started);
-    progress->last = progress->started;
-}
-
-void cli_progress_add(struct cli_progress *progress, uint64_t count)
-{
-    struct timespec now;
-    double elapsed;
-
-    progress->count += count;
-    if (!progress->active)
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    elapsed = since(&progress->started, &now);
-    if (elapsed < 1 || since(&progress->last, &now) < 0.2)
-        return;
-    progress->last = now;
-    progress->shown = true;
-    fprintf(stderr, "\rkeybridge: %llu %s, %.0f a second ", (unsigned long long)progress->count,
-            progress->what, (double)progress->count / elapsed);
-}
-
-void cli_progress_end(struct cli_progress *progress)
-{
-    if (progress->shown)
-        fputs("\r\033[K", stderr);
-    progress->shown = false;
 }

@@ -28,18 +28,18 @@ static cJSON *token_json(const struct kb_token_info *info)
 
 static void print_token(const struct kb_token_info *info)
 {
-    printf("token         %s%s\n", info->label, info->initialized ? "" : " (not initialised)");
-    printf("uri           %s\n", info->uri);
-    printf("manufacturer  %s\n", info->manufacturer);
-    printf("model         %s\n", info->model);
-    printf("serial        %s\n", info->serial);
-    printf("module        %s\n", info->module);
+    cli_print("token         %s%s", info->label, info->initialized ? "" : " (not initialised)");
+    cli_print("uri           %s", info->uri);
+    cli_print("manufacturer  %s", info->manufacturer);
+    cli_print("model         %s", info->model);
+    cli_print("serial        %s", info->serial);
+    cli_print("module        %s", info->module);
     if (info->pin_count_low || info->pin_final_try || info->pin_locked)
-        printf("pin           %s\n", info->pin_locked      ? "locked"
-                                     : info->pin_final_try ? "one try left"
-                                                           : "a wrong PIN was tried");
+        cli_print("pin           %s", info->pin_locked      ? "locked"
+                                      : info->pin_final_try ? "one try left"
+                                                            : "a wrong PIN was tried");
     if (info->write_protected)
-        printf("writing       the token is write-protected\n");
+        cli_print("writing       the token is write-protected");
 }
 
 struct listing {
@@ -54,8 +54,8 @@ static void list_one(void *ctx, const struct kb_token_info *info)
     if (listing->json)
         cJSON_AddItemToArray(listing->json, token_json(info));
     else
-        printf("%s  %s, %s%s\n", info->uri, info->manufacturer, info->model,
-               info->initialized ? "" : "  (not initialised)");
+        cli_print("%s  %s, %s%s", info->uri, info->manufacturer, info->model,
+                  info->initialized ? "" : "  (not initialised)");
     listing->count++;
 }
 
@@ -120,8 +120,8 @@ enum kb_status cli_print_trials(struct cli *cli, const struct kb_token_trial *tr
             cJSON_AddNumberToObject(row, "ck_rv", (double)trials[i].ck_rv);
             cJSON_AddItemToArray(rows, row);
         } else {
-            printf("%s  %-*s  %s\n", trials[i].good ? "ok" : "NO", width, trials[i].what,
-                   trials[i].outcome);
+            cli_print("%s  %-*s  %s", trials[i].good ? "ok" : "NO", width, trials[i].what,
+                      trials[i].outcome);
         }
     }
     return rows ? cli_print_json(cli, rows) : KB_OK;

@@ -33,7 +33,8 @@ struct kb_config {
 
 static bool is_path(enum kb_setting setting)
 {
-    return setting == KB_SETTING_SOFTHSM2_CONF || setting == KB_SETTING_PIN_FILE;
+    return setting == KB_SETTING_SOFTHSM2_CONF || setting == KB_SETTING_PIN_FILE ||
+           setting == KB_SETTING_AWS_CA_FILE;
 }
 
 static bool is_of_token(enum kb_setting setting)
@@ -73,7 +74,7 @@ struct source {
     const char *path;
     enum kb_origin origin;
     bool seen[KB_SETTING_COUNT];
-    bool seen_token, seen_keys; /* the objects */
+    bool seen_token, seen_keys, seen_aws; /* the objects */
 };
 
 /* `value` below the folder of the file, unless it is absolute. */
@@ -131,6 +132,7 @@ static enum kb_status take_object(struct kb_config *config, struct source *sourc
     {
         bool *seen = !*prefix && strcmp(member->string, "token") == 0  ? &source->seen_token
                      : !*prefix && strcmp(member->string, "keys") == 0 ? &source->seen_keys
+                     : !*prefix && strcmp(member->string, "aws") == 0  ? &source->seen_aws
                                                                        : NULL;
         char name[128];
 

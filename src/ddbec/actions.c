@@ -37,6 +37,12 @@ enum kb_action kb_actions_get(const struct kb_actions *actions, struct kb_bytes 
     return find(actions, name, &at) ? actions->entries[at].action : actions->fallback;
 }
 
+bool kb_actions_encrypt(const struct kb_actions *actions, const char *attribute)
+{
+    return !actions ||
+           kb_actions_get(actions, kb_bytes_text(attribute)) == KB_ACTION_ENCRYPT_AND_SIGN;
+}
+
 bool kb_actions_has(const struct kb_actions *actions, struct kb_bytes name)
 {
     size_t at;

@@ -85,11 +85,13 @@ static enum kb_status set_names(struct kb_ddbec *ddbec, const struct kb_ddbec_op
         status = copy_text(ddbec, &ddbec->signature_attribute,
                            signature ? signature : DDBEC_SIGNATURE_ATTRIBUTE, err);
     if (status == KB_OK)
-        status = copy_text(ddbec, &ddbec->partition_key, options->partition_key, err);
+        status = copy_text(ddbec, &ddbec->scope.table, options->table_name, err);
     if (status == KB_OK)
-        status = copy_text(ddbec, &ddbec->sort_key, options->sort_key, err);
-    if (status == KB_OK && ddbec->sort_key.size &&
-        kb_bytes_equal(ddbec->sort_key, ddbec->partition_key))
+        status = copy_text(ddbec, &ddbec->scope.partition_key, options->partition_key, err);
+    if (status == KB_OK)
+        status = copy_text(ddbec, &ddbec->scope.sort_key, options->sort_key, err);
+    if (status == KB_OK && ddbec->scope.sort_key.size &&
+        kb_bytes_equal(ddbec->scope.sort_key, ddbec->scope.partition_key))
         status = kb_error_set(err, KB_ERR_USAGE, "'%s' cannot be both partition key and sort key",
                               options->sort_key);
     if (status == KB_OK &&

@@ -59,8 +59,7 @@ struct kb_ddbec {
     struct kb_arena memory; /* of the texts below */
     struct kb_bytes description_attribute;
     struct kb_bytes signature_attribute;
-    struct kb_bytes partition_key;
-    struct kb_bytes sort_key; /* empty: none */
+    struct kb_scope scope; /* table name and key attributes */
     uint8_t table_hash[KB_SHA256_SIZE];
     uint8_t encrypted_hash[KB_SHA256_SIZE]; /* of the markers */
     uint8_t signed_hash[KB_SHA256_SIZE];

@@ -36,7 +36,7 @@ static bool read_added(struct kb_worker *worker, struct kb_job *job, enum kb_sta
         !job->signature.size ||
         !take_binary(&job->item, ddbec->description_attribute, &description))
         return false;
-    job->materials.wanted = job->encrypt_count > 0;
+    job->materials.wanted = job->encrypt_count > 0 || ddbec->provider->opens_first;
     if (!description.data)
         return true;
     *status = kb_description_read(&entries, &count, description, &worker->work.arena, &reason);
@@ -152,9 +152,8 @@ static bool is_to_try(const struct kb_worker *worker, const struct kb_job *job,
 static enum kb_status verify_round(struct kb_worker *worker, const struct form *form, bool *good,
                                    struct kb_error *err)
 {
-    struct kb_bytes messages[KB_LINES_MAX], signatures[KB_LINES_MAX];
+    struct kb_signing signings[KB_LINES_MAX];
     size_t of_job[KB_LINES_MAX], ends[KB_LINES_MAX];
-    bool verified[KB_LINES_MAX];
     size_t count = 0, at = 0;
     enum kb_status status = KB_OK;
 
@@ -165,19 +164,20 @@ static enum kb_status verify_round(struct kb_worker *worker, const struct form *
         if (good[j] || !is_to_try(worker, job, form))
             continue;
         status = kb_string_to_sign(worker, job, form->dialect, form->number_exact, err);
-        signatures[count] = job->signature;
+        signings[count] = (struct kb_signing){.sign_key = job->materials.sign_key,
+                                              .signature = job->signature};
         ends[count] = worker->strings_to_sign.size;
         of_job[count++] = j;
     }
     for (size_t i = 0; status == KB_OK && i < count; i++) {
-        messages[i] = (struct kb_bytes){worker->strings_to_sign.data + at, ends[i] - at};
+        signings[i].message =
+            (struct kb_bytes){worker->strings_to_sign.data + at, ends[i] - at};
         at = ends[i];
     }
     if (status == KB_OK && count)
-        status = kb_provider_verify(worker->ddbec->provider, &worker->work, messages, signatures,
-                                    verified, count, err);
+        status = kb_provider_verify(worker->ddbec->provider, &worker->work, signings, count, err);
     for (size_t i = 0; status == KB_OK && i < count; i++)
-        good[of_job[i]] = verified[i];
+        good[of_job[i]] = signings[i].good;
     return status;
 }
 
@@ -312,8 +312,7 @@ static enum kb_status decrypt_in_token(struct kb_worker *worker, bool *good, str
 }
 
 /* Decrypts what can be decrypted; `good` tells which items came through. */
-static enum kb_status decrypt_all(struct kb_worker *worker, struct kb_materials *materials,
-                                  bool *good, struct kb_error *err)
+static enum kb_status decrypt_all(struct kb_worker *worker, bool *good, struct kb_error *err)
 {
     enum kb_status status = KB_OK;
     bool in_token = false;
@@ -322,11 +321,10 @@ static enum kb_status decrypt_all(struct kb_worker *worker, struct kb_materials 
         struct kb_job *job = &worker->jobs[j];
         struct kb_error reason = {0};
 
-        good[j] = materials[j].status == KB_OK;
-        job->materials = materials[j];
-        if (!good[j] || !job->encrypt_count)
+        good[j] = true;
+        if (!job->encrypt_count)
             continue;
-        if (materials[j].content != KB_CONTENT_PLAIN) {
+        if (job->materials.content != KB_CONTENT_PLAIN) {
             in_token = true;
             continue;
         }
@@ -342,20 +340,56 @@ static enum kb_status decrypt_all(struct kb_worker *worker, struct kb_materials 
     return status;
 }
 
-static enum kb_status decrypt_attributes(struct kb_worker *worker, struct kb_error *err)
+static void load_materials(const struct kb_worker *worker, struct kb_materials *materials)
 {
-    struct kb_materials materials[KB_LINES_MAX];
-    bool good[KB_LINES_MAX] = {false};
-    enum kb_status status, forgotten;
-
     for (size_t j = 0; j < worker->job_count; j++)
         materials[j] = worker->jobs[j].materials;
+}
+
+/* Asks the provider for the content keys; items it cannot open are dropped. */
+static enum kb_status open_items(struct kb_worker *worker, struct kb_error *err)
+{
+    struct kb_materials materials[KB_LINES_MAX];
+    bool good[KB_LINES_MAX];
+    enum kb_status status;
+
+    load_materials(worker, materials);
     status = worker->ddbec->provider->ops->open(worker->ddbec->provider, &worker->work, materials,
                                                 worker->job_count, err);
-    if (status == KB_OK)
-        status = decrypt_all(worker, materials, good, err);
-    forgotten = kb_work_forget(&worker->work, materials, worker->job_count,
-                               status == KB_OK ? err : NULL);
+    if (status != KB_OK)
+        return status;
+    for (size_t j = 0; j < worker->job_count; j++) {
+        worker->jobs[j].materials = materials[j];
+        good[j] = materials[j].status == KB_OK;
+    }
+    keep_good(worker, good);
+    return KB_OK;
+}
+
+/* Where the signing key does not depend on the content key, only what was
+ * verified is opened; under KMS there is no other way than first to open. */
+static enum kb_status open_and_verify(struct kb_worker *worker, struct kb_error *err)
+{
+    bool opens_first = worker->ddbec->provider->opens_first;
+    enum kb_status status = opens_first ? open_items(worker, err) : verify_items(worker, err);
+
+    if (status != KB_OK || !worker->job_count)
+        return status;
+    return opens_first ? verify_items(worker, err) : open_items(worker, err);
+}
+
+static enum kb_status decrypt_items(struct kb_worker *worker, struct kb_error *err)
+{
+    struct kb_materials opened[KB_LINES_MAX];
+    bool good[KB_LINES_MAX] = {false};
+    enum kb_status status = open_and_verify(worker, err), forgotten;
+    size_t count = worker->job_count; /* keys in the token are made for verified items only */
+
+    load_materials(worker, opened);
+    if (status == KB_OK && count)
+        status = decrypt_all(worker, good, err);
+    forgotten = kb_work_forget(&worker->work, opened, count, status == KB_OK ? err : NULL);
+    kb_work_forget_sign_keys(&worker->work);
     if (status == KB_OK)
         status = forgotten;
     if (status == KB_OK)
@@ -391,9 +425,7 @@ enum kb_status kb_ddbec_decrypt(struct kb_worker *worker, struct kb_line *lines,
         return status == KB_OK ? kb_worker_publish(worker, err) : status;
     }
     if (status == KB_OK && worker->job_count)
-        status = verify_items(worker, err);
-    if (status == KB_OK && worker->job_count)
-        status = decrypt_attributes(worker, err);
+        status = decrypt_items(worker, err);
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++) {
         remove_added(worker->ddbec, &worker->jobs[j].item);
         kb_worker_format(worker, &worker->jobs[j]);

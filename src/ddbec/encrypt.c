@@ -6,7 +6,7 @@
 
 /* --- what may be encrypted --------------------------------------------------- */
 
-static void check_key(struct kb_job *job, struct kb_bytes name)
+static void check_key(struct kb_job *job, struct kb_bytes name, size_t most)
 {
     const struct kb_attr *value = kb_item_find(&job->item, name);
     struct kb_error *error = &job->line->error;
@@ -20,15 +20,20 @@ static void check_key(struct kb_job *job, struct kb_bytes name)
     else if (value->bytes.size == 0)
         kb_error_set(error, KB_ERR_INPUT, "key attribute '%.*s' is empty", (int)name.size,
                      (const char *)name.data);
+    else if (value->bytes.size > most)
+        kb_error_set(error, KB_ERR_INPUT, "key attribute '%.*s' has %zu bytes, at most %zu fit",
+                     (int)name.size, (const char *)name.data, value->bytes.size, most);
 }
 
 static bool check_item(const struct kb_ddbec *ddbec, struct kb_job *job)
 {
     const struct kb_bytes reserved[] = {ddbec->description_attribute, ddbec->signature_attribute};
 
-    check_key(job, ddbec->partition_key);
-    if (ddbec->sort_key.size)
-        check_key(job, ddbec->sort_key);
+    if (kb_item_check_names(&job->item, &job->line->error) != KB_OK)
+        return false;
+    check_key(job, ddbec->scope.partition_key, DDBEC_PARTITION_KEY_MAX);
+    if (ddbec->scope.sort_key.size)
+        check_key(job, ddbec->scope.sort_key, DDBEC_SORT_KEY_MAX);
     for (size_t i = 0; i < 2; i++)
         if (kb_item_find(&job->item, reserved[i]))
             kb_error_set(&job->line->error, KB_ERR_INPUT,
@@ -249,7 +254,8 @@ static enum kb_status encrypt_attributes(struct kb_worker *worker, struct kb_err
     enum kb_status status, forgotten;
     uint8_t *ivs;
 
-    memset(materials, 0, worker->job_count * sizeof *materials);
+    for (size_t j = 0; j < worker->job_count; j++)
+        materials[j] = worker->jobs[j].materials;
     status = make_ivs(worker, &ivs, err);
     if (status != KB_OK)
         return status;
@@ -319,7 +325,7 @@ static enum kb_attr_dialect written_dialect(const struct kb_job *job)
 
 static enum kb_status sign_items(struct kb_worker *worker, struct kb_error *err)
 {
-    struct kb_bytes messages[KB_LINES_MAX], signatures[KB_LINES_MAX];
+    struct kb_signing signings[KB_LINES_MAX];
     size_t ends[KB_LINES_MAX];
     enum kb_status status = KB_OK;
     size_t at = 0;
@@ -332,11 +338,14 @@ static enum kb_status sign_items(struct kb_worker *worker, struct kb_error *err)
         ends[j] = worker->strings_to_sign.size;
     }
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++) {
-        messages[j] = (struct kb_bytes){worker->strings_to_sign.data + at, ends[j] - at};
+        signings[j] = (struct kb_signing){
+            .message = {worker->strings_to_sign.data + at, ends[j] - at},
+            .sign_key = worker->jobs[j].materials.sign_key,
+        };
         at = ends[j];
     }
     if (status == KB_OK)
-        status = kb_provider_sign(worker->ddbec->provider, &worker->work, messages, signatures,
+        status = kb_provider_sign(worker->ddbec->provider, &worker->work, signings,
                                   worker->job_count, err);
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++) {
         struct kb_job *job = &worker->jobs[j];
@@ -344,7 +353,29 @@ static enum kb_status sign_items(struct kb_worker *worker, struct kb_error *err)
         status = add_description(worker, job, err);
         if (status == KB_OK)
             status = add_member(worker, &job->item, worker->ddbec->signature_attribute,
-                                signatures[j], err);
+                                signings[j].signature, err);
+    }
+    return status;
+}
+
+/* Numbers as the table will hold them: those that are signed in the clear, and
+ * those of key attributes whatever their action, since an encryption context
+ * holds them too. */
+static enum kb_status make_canonical(struct kb_worker *worker, struct kb_job *job,
+                                     struct kb_error *err)
+{
+    struct kb_bytes keys[] = {worker->ddbec->scope.partition_key, worker->ddbec->scope.sort_key};
+    struct kb_arena *arena = &worker->work.arena;
+    enum kb_status status = KB_OK;
+
+    for (size_t t = 0; status == KB_OK && t < job->target_count; t++)
+        if (job->targets[t].name.action == KB_ACTION_SIGN_ONLY)
+            status = canonical_numbers(&job->targets[t].member->value, arena, err);
+    for (size_t k = 0; status == KB_OK && k < 2; k++) {
+        struct kb_attr *value = keys[k].size ? kb_item_find(&job->item, keys[k]) : NULL;
+
+        if (value)
+            status = canonical_numbers(value, arena, err);
     }
     return status;
 }
@@ -369,10 +400,7 @@ static enum kb_status take_items(struct kb_worker *worker, struct kb_line *lines
             worker->job_count--;
             continue;
         }
-        for (size_t t = 0; status == KB_OK && t < job->target_count; t++)
-            if (job->targets[t].name.action == KB_ACTION_SIGN_ONLY)
-                status = canonical_numbers(&job->targets[t].member->value, &worker->work.arena,
-                                           err);
+        status = make_canonical(worker, job, err);
         if (status != KB_OK)
             return status;
     }
@@ -406,6 +434,7 @@ enum kb_status kb_ddbec_encrypt(struct kb_worker *worker, struct kb_line *lines,
         drop_failed(worker);
         if (status == KB_OK && worker->job_count)
             status = sign_items(worker, err);
+        kb_work_forget_sign_keys(&worker->work);
     }
     for (size_t j = 0; status == KB_OK && j < worker->job_count; j++)
         format_job(worker, &worker->jobs[j]);

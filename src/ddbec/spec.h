@@ -25,6 +25,8 @@ enum {
     DDBEC_DESCRIPTION_VERSION = 0, /* u32 at the start of the material description */
     DDBEC_IV_SIZE = 16,            /* in front of an encrypted attribute's ciphertext */
     DDBEC_ENCRYPTED_LEAST = 32,    /* bytes: IV and one block */
+    DDBEC_PARTITION_KEY_MAX = 2048, /* bytes of key attributes' values, DynamoDB's limits */
+    DDBEC_SORT_KEY_MAX = 1024,
 };
 
 #endif

@@ -27,7 +27,7 @@ enum kb_status kb_worker_new(struct kb_worker **out, struct kb_ddbec *ddbec, str
     worker->jobs = calloc(KB_LINES_MAX, sizeof *worker->jobs);
     status = worker->names && worker->jobs ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
     if (status == KB_OK)
-        status = kb_work_new(&worker->work, kb_provider_keystore(ddbec->provider), err);
+        status = kb_work_new(&worker->work, ddbec->provider, &ddbec->scope, err);
     if (status != KB_OK) {
         kb_worker_free(worker);
         return status;
@@ -62,6 +62,7 @@ static void reset_buffer(struct kb_buffer *buffer)
 
 void kb_worker_reset(struct kb_worker *worker)
 {
+    kb_work_forget_sign_keys(&worker->work);
     kb_arena_reset(&worker->work.arena);
     reset_buffer(&worker->out);
     reset_buffer(&worker->scratch);
@@ -170,6 +171,9 @@ bool kb_worker_take(struct kb_worker *worker, struct kb_line *line, enum kb_stat
         *err = line->error;
         return false;
     }
+    job->materials.partition = kb_item_find(&job->item, worker->ddbec->scope.partition_key);
+    if (worker->ddbec->scope.sort_key.size)
+        job->materials.sort = kb_item_find(&job->item, worker->ddbec->scope.sort_key);
     *status = set_targets(worker, job, err);
     worker->job_count += *status == KB_OK;
     return *status == KB_OK;

@@ -24,7 +24,14 @@ extern "C" {
     X(KB_SETTING_WRAP_KEY, "keys.wrap", "KEYBRIDGE_WRAP_KEY", "default-wrap", "wrapping key")      \
     X(KB_SETTING_SIGN_KEY, "keys.sign", "KEYBRIDGE_SIGN_KEY", "default-sign", "signing key")       \
     X(KB_SETTING_WORKERS, "workers", "KEYBRIDGE_WORKERS", NULL,                                    \
-      "threads, each with a helper; without it one a processor, at most 4")
+      "threads, each with a helper; without it one a processor, at most 4")                        \
+    X(KB_SETTING_AWS_REGION, "aws.region", "KEYBRIDGE_AWS_REGION", NULL, "AWS region")             \
+    X(KB_SETTING_AWS_PROFILE, "aws.profile", "KEYBRIDGE_AWS_PROFILE", NULL,                        \
+      "profile of the AWS configuration files")                                                    \
+    X(KB_SETTING_AWS_ENDPOINT_URL, "aws.endpoint-url", "KEYBRIDGE_AWS_ENDPOINT_URL", NULL,         \
+      "where AWS services are, in place of AWS's own")                                             \
+    X(KB_SETTING_AWS_CA_FILE, "aws.ca-file", "KEYBRIDGE_AWS_CA_FILE", NULL,                        \
+      "authorities whose certificates AWS services may have, PEM")
 
 enum kb_setting {
 #define KB_SETTING_ENUM(name, member, variable, fallback, what) name,

@@ -54,6 +54,13 @@ KB_MUST_CHECK enum kb_status kb_csv_next(struct kb_csv *csv, struct kb_csv_row *
 /* Rows read and rows the conditions left out, so far. */
 void kb_csv_counts(const struct kb_csv *csv, uint64_t *read, uint64_t *skipped);
 
+/* What becomes of a column: none (-1; also of an empty file, which is in
+ * *columns), strings (0) or numbers (1). */
+int kb_csv_column(const struct kb_csv *csv, const char *name, size_t *columns);
+
+/* Bytes of the file that the rows so far took. */
+uint64_t kb_csv_position(const struct kb_csv *csv);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,6 +24,9 @@ KB_MUST_CHECK enum kb_status kb_actions_parse(struct kb_actions **out, struct kb
                                               struct kb_error *err);
 void kb_actions_free(struct kb_actions *actions);
 
+/* Whether an attribute that is no key is encrypted. NULL: it is. */
+bool kb_actions_encrypt(const struct kb_actions *actions, const char *attribute);
+
 struct kb_ddbec_options {
     const char *table_name;    /* the name that is signed */
     const char *partition_key; /* attribute names; key attributes are never encrypted */

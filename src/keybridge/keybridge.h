@@ -5,12 +5,14 @@
 #ifndef KEYBRIDGE_KEYBRIDGE_H
 #define KEYBRIDGE_KEYBRIDGE_H
 
+#include <keybridge/aws.h>
 #include <keybridge/bytes.h>
 #include <keybridge/config.h>
 #include <keybridge/csv.h>
 #include <keybridge/ddbec.h>
 #include <keybridge/file.h>
 #include <keybridge/keystore.h>
+#include <keybridge/kms.h>
 #include <keybridge/provider.h>
 #include <keybridge/secret.h>
 #include <keybridge/status.h>

@@ -158,8 +158,9 @@ static void send(struct kb_stream *stream)
     pthread_cond_signal(&stream->filled);
     pthread_mutex_unlock(&stream->lock);
     stream->fill = (stream->fill + 1) % stream->ring_size;
-    while (give_one(stream, stream->give == stream->fill))
-        ;
+    /* One out for one in, so that the threads have batches ahead of them while
+     * the sink is slow. */
+    (void)give_one(stream, stream->give == stream->fill);
 }
 
 static enum kb_status copy_error(struct kb_stream *stream, struct kb_error *err)

@@ -200,6 +200,20 @@ void kb_csv_counts(const struct kb_csv *csv, uint64_t *read, uint64_t *skipped)
     *skipped = csv->skipped;
 }
 
+int kb_csv_column(const struct kb_csv *csv, const char *name, size_t *columns)
+{
+    *columns = csv->columns;
+    for (size_t i = 0; i < csv->columns; i++)
+        if (kb_bytes_equal(csv->names[i], kb_bytes_text(name)))
+            return csv->numeric[i] ? 1 : 0;
+    return -1;
+}
+
+uint64_t kb_csv_position(const struct kb_csv *csv)
+{
+    return csv->reader.total - (csv->reader.end - csv->reader.begin);
+}
+
 /* --- rows ------------------------------------------------------------------ */
 
 /* Bytes of the text to show, at most 40, no character cut. */

@@ -5,8 +5,10 @@
 #include "table/table.h"
 
 #include "attr/attr.h"
+#include "base/reader.h"
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static enum kb_attr_type attr_type(char type)
@@ -83,6 +85,21 @@ static enum kb_status encode_member(struct kb_buffer *out, const struct kb_table
     return KB_OK;
 }
 
+enum kb_status kb_table_encode_parsed(struct kb_buffer *out, const struct kb_table_schema *schema,
+                                      const struct kb_item *item, struct kb_error *err)
+{
+    enum kb_status status = kb_item_check_names(item, err);
+
+    if (status == KB_OK)
+        status = encode_member(out, &schema->partition, item, KB_PARTITION_KEY_MAX, err);
+    if (status != KB_OK)
+        return status;
+    if (schema->sort.name[0])
+        return encode_member(out, &schema->sort, item, KB_SORT_KEY_MAX, err);
+    kb_buffer_put_u32(out, 0);
+    return kb_buffer_check(out, err);
+}
+
 enum kb_status kb_table_encode_item(struct kb_buffer *out, const struct kb_table_schema *schema,
                                     struct kb_bytes item, struct kb_arena *arena,
                                     struct kb_error *err)
@@ -90,14 +107,92 @@ enum kb_status kb_table_encode_item(struct kb_buffer *out, const struct kb_table
     struct kb_item parsed;
     enum kb_status status = kb_item_parse(&parsed, item, arena, err);
 
-    if (status == KB_OK)
-        status = encode_member(out, &schema->partition, &parsed, KB_PARTITION_KEY_MAX, err);
-    if (status != KB_OK)
-        return status;
-    if (schema->sort.name[0])
-        return encode_member(out, &schema->sort, &parsed, KB_SORT_KEY_MAX, err);
-    kb_buffer_put_u32(out, 0);
-    return kb_buffer_check(out, err);
+    return status == KB_OK ? kb_table_encode_parsed(out, schema, &parsed, err) : status;
+}
+
+enum kb_status kb_table_encode_asked(struct kb_buffer *out, const struct kb_table_schema *schema,
+                                     struct kb_bytes item, struct kb_arena *arena,
+                                     struct kb_error *err)
+{
+    struct kb_error why = {0};
+    enum kb_status status = kb_table_encode_item(out, schema, item, arena, &why);
+
+    if (status == KB_ERR_INPUT)
+        return kb_error_set(err, KB_ERR_USAGE, "the key: %s", kb_error_text(&why));
+    if (status != KB_OK && err && err->status == KB_OK)
+        *err = why;
+    return status;
+}
+
+static enum kb_status check_index_key(const struct kb_table_index *index,
+                                      const struct kb_table_key *key, size_t max,
+                                      const struct kb_item *item, struct kb_error *err)
+{
+    const struct kb_attr *value =
+        key->name[0] ? kb_item_find(item, kb_bytes_text(key->name)) : NULL;
+
+    if (!value)
+        return KB_OK;
+    if (value->type != attr_type(key->type))
+        return kb_error_set(err, KB_ERR_INPUT,
+                            "attribute '%s' is of type %s, index '%s' wants %c", key->name,
+                            kb_attr_type_format(value->type), index->name, key->type);
+    return key->type == 'N' ? KB_OK : check_size(key, value->bytes.size, max, KB_ERR_INPUT, err);
+}
+
+enum kb_status kb_table_check_indexes(const struct kb_table_schema *schema,
+                                      const struct kb_item *item, struct kb_error *err)
+{
+    enum kb_status status = KB_OK;
+
+    for (size_t i = 0; status == KB_OK && i < schema->index_count; i++) {
+        const struct kb_table_index *index = &schema->indexes[i];
+
+        status = check_index_key(index, &index->partition, KB_PARTITION_KEY_MAX, item, err);
+        if (status == KB_OK)
+            status = check_index_key(index, &index->sort, KB_SORT_KEY_MAX, item, err);
+    }
+    return status;
+}
+
+/* --- of one call ----------------------------------------------------------- */
+
+struct place {
+    struct kb_bytes key;
+    size_t index;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    int order = kb_bytes_compare(x->key, y->key);
+
+    return order ? order : x->index < y->index ? -1 : x->index > y->index;
+}
+
+enum kb_status kb_table_merge(bool *out, size_t *merged, struct kb_bytes keys, size_t n,
+                              struct kb_arena *arena, struct kb_error *err)
+{
+    struct place *places = kb_arena_array(arena, n, sizeof *places);
+    struct kb_reader reader = kb_reader_of(keys);
+
+    *merged = 0;
+    if (!places)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    for (size_t i = 0; i < n; i++) {
+        places[i] = (struct place){{reader.next, 0}, i};
+        kb_reader_lv(&reader);
+        kb_reader_lv(&reader);
+        places[i].key.size = (size_t)(reader.next - places[i].key.data);
+        out[i] = true;
+    }
+    qsort(places, n, sizeof *places, compare_places);
+    for (size_t i = 1; i < n; i++)
+        if (kb_bytes_equal(places[i - 1].key, places[i].key)) {
+            out[places[i - 1].index] = false;
+            ++*merged;
+        }
+    return KB_OK;
 }
 
 /* --- of a query ------------------------------------------------------------ */

@@ -130,15 +130,28 @@ static enum kb_status default_name(char *out, size_t room, const char *path, str
     return KB_OK;
 }
 
+/* A connection that is not needed is no mistake: the command may give one for
+ * whatever table it is told. */
+static enum kb_status check_options(const struct kb_table_options *options, struct kb_error *err)
+{
+    if (options->sse != KB_SSE_OWNED || options->sse_kms_key)
+        return kb_error_set(err, KB_ERR_USAGE, "a table in a file has no storage key to choose");
+    if (options->read_units || options->write_units)
+        return kb_error_set(err, KB_ERR_USAGE, "a table in a file has no provisioned throughput");
+    return KB_OK;
+}
+
 static enum kb_status local_create(const char *name, const struct kb_table_schema *schema,
-                                   struct kb_error *err)
+                                   const struct kb_table_options *options, struct kb_error *err)
 {
     struct kb_table_schema full = *schema;
-    enum kb_status status = KB_OK;
+    enum kb_status status = check_options(options, err);
 
+    if (status == KB_OK && full.index_count)
+        return kb_error_set(err, KB_ERR_USAGE, "a table in a file has no secondary indexes");
     if (!full.sort.name[0])
         full.sort.type = 0;
-    if (!full.signed_name[0])
+    if (status == KB_OK && !full.signed_name[0])
         status = default_name(full.signed_name, sizeof full.signed_name, name, err);
     if (status == KB_OK)
         status = kb_store_create(name, &table_file, fill, &full, err);
@@ -228,7 +241,7 @@ static void local_close(struct kb_table *table)
 
 static const struct kb_table_methods methods = {
     .close = local_close,
-    .count = local_count,
+    .describe = local_describe,
     .put = local_put,
     .get = local_get,
     .delete = local_delete,
@@ -236,11 +249,15 @@ static const struct kb_table_methods methods = {
     .scan = local_scan,
 };
 
-static enum kb_status local_open(struct kb_table **out, const char *name, struct kb_error *err)
+static enum kb_status local_open(struct kb_table **out, const char *name,
+                                 const struct kb_table_options *options, struct kb_error *err)
 {
-    struct local *local = calloc(1, sizeof *local);
-    enum kb_status status;
+    enum kb_status status = check_options(options, err);
+    struct local *local;
 
+    if (status != KB_OK)
+        return status;
+    local = calloc(1, sizeof *local);
     if (!local)
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     local->table.methods = &methods;

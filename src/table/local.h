@@ -46,8 +46,8 @@ struct local_key {
 /* Check over a row, against accidents, not against an enemy. */
 int64_t local_mark(struct local_key key, struct kb_bytes item);
 
-enum kb_status local_count(struct kb_table *table, uint64_t *items, uint64_t *bytes,
-                           struct kb_error *err);
+enum kb_status local_describe(struct kb_table *table, struct kb_table_info *out,
+                              struct kb_error *err);
 enum kb_status local_put(struct kb_table *table, const struct kb_bytes *items, size_t n,
                          size_t *bad, struct kb_error *err);
 enum kb_status local_get(struct kb_table *table, struct kb_bytes key, struct kb_buffer *out,

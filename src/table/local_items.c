@@ -98,18 +98,18 @@ static enum kb_status check_row(struct local *local, struct local_key key, int64
     return KB_OK;
 }
 
-/* As key_of, for a key that the caller asks for: what is wrong with it is the
- * caller's mistake, not damaged data. */
+/* As key_of, for a key that the caller asks for. */
 static enum kb_status key_asked_for(struct local *local, struct local_key *out,
                                     struct kb_bytes item, struct kb_error *err)
 {
-    struct kb_error why = {0};
-    enum kb_status status = key_of(local, out, item, &why);
+    enum kb_status status;
+    struct kb_reader reader;
 
-    if (status == KB_ERR_INPUT)
-        return kb_error_set(err, KB_ERR_USAGE, "the key: %s", kb_error_text(&why));
-    if (status != KB_OK && err && err->status == KB_OK)
-        *err = why;
+    kb_buffer_reset(&local->keys);
+    kb_arena_reset(&local->arena);
+    status = kb_table_encode_asked(&local->keys, &local->table.schema, item, &local->arena, err);
+    reader = kb_reader_of(kb_buffer_view(&local->keys));
+    *out = read_key(&reader);
     return status;
 }
 
@@ -233,6 +233,8 @@ enum kb_status local_put(struct kb_table *table, const struct kb_bytes *items, s
     struct totals change = {0, 0};
     struct kb_reader reader;
     enum kb_status status = KB_OK;
+    bool *stays;
+    size_t merged;
 
     *bad = n;
     kb_buffer_reset(&local->keys);
@@ -247,13 +249,29 @@ enum kb_status local_put(struct kb_table *table, const struct kb_bytes *items, s
     }
     if (n == 0)
         return KB_OK;
+    kb_arena_reset(&local->arena);
+    stays = kb_arena_array(&local->arena, n, sizeof *stays);
+    if (!stays)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    status = kb_table_merge(stays, &merged, kb_buffer_view(&local->keys), n, &local->arena, err);
+    if (status != KB_OK)
+        return status;
     reader = kb_reader_of(kb_buffer_view(&local->keys));
     status = kb_store_begin(local->store, err);
     if (status != KB_OK)
         return status;
-    for (size_t i = 0; status == KB_OK && i < n; i++)
-        status = put_item(local, read_key(&reader), items[i], &change, err);
-    return finish(local, status, change, err);
+    for (size_t i = 0; status == KB_OK && i < n; i++) {
+        struct local_key key = read_key(&reader);
+
+        if (stays[i])
+            status = put_item(local, key, items[i], &change, err);
+    }
+    status = finish(local, status, change, err);
+    if (status == KB_OK) {
+        table->stats.merged += merged;
+        table->stats.stored += n - merged;
+    }
+    return status;
 }
 
 enum kb_status local_delete(struct kb_table *table, struct kb_bytes key_item, struct kb_error *err)
@@ -275,16 +293,16 @@ enum kb_status local_delete(struct kb_table *table, struct kb_bytes key_item, st
     return finish(local, status, (struct totals){-1, -size}, err);
 }
 
-enum kb_status local_count(struct kb_table *table, uint64_t *items, uint64_t *bytes,
-                           struct kb_error *err)
+enum kb_status local_describe(struct kb_table *table, struct kb_table_info *out,
+                              struct kb_error *err)
 {
     struct local *local = (struct local *)table;
     struct totals totals = {0, 0};
     enum kb_status status = read_totals(local, &totals, err);
 
     kb_statement_reset(local->statements[LOCAL_TOTALS]);
-    *items = (uint64_t)totals.items;
-    *bytes = (uint64_t)totals.bytes;
+    out->items = (uint64_t)totals.items;
+    out->bytes = (uint64_t)totals.bytes;
     return status;
 }
 
@@ -437,6 +455,8 @@ enum kb_status local_query(struct kb_table *table, const struct kb_table_query *
     struct kb_table_range range;
     enum kb_status status = kb_table_range_of(&range, &table->schema.sort, query, err);
 
+    if (status == KB_OK && query->index)
+        status = kb_error_set(err, KB_ERR_USAGE, "a table in a file has no secondary indexes");
     if (status == KB_OK)
         status = kb_table_encode_text(&partition, &table->schema.partition, KB_PARTITION_KEY_MAX,
                                       query->partition, err);

@@ -29,6 +29,7 @@ static enum kb_status fill(struct kb_record_reader *reader, struct kb_error *err
     if (got < 0)
         return kb_error_errno(err, KB_ERR_SYSTEM, errno, "reading %s", reader->name);
     reader->end += (size_t)got;
+    reader->total += (uint64_t)got;
     reader->at_end = got == 0;
     return KB_OK;
 }

@@ -26,6 +26,7 @@ struct kb_record_reader {
     size_t begin;
     size_t end;
     bool at_end;
+    uint64_t total;   /* bytes that were read */
     uint64_t line;    /* of window[begin] */
     uint8_t *scratch; /* the last record's cells without doubled quotes */
 };

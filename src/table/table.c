@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static const struct kb_table_kind *const kinds[] = {&kb_table_local};
+static const struct kb_table_kind *const kinds[] = {&kb_table_local, &kb_table_dynamodb};
 
 static enum kb_status kind_of(const struct kb_table_kind **out, const char **name,
                               const char *where, struct kb_error *err)
@@ -25,7 +25,7 @@ static enum kb_status kind_of(const struct kb_table_kind **out, const char **nam
         return KB_OK;
     }
     kb_error_set(err, KB_ERR_USAGE, "'%s' does not name a table", where ? where : "");
-    kb_error_hint(err, "a table is named local:FILE");
+    kb_error_hint(err, "a table is named local:FILE or dynamodb:NAME");
     return KB_ERR_USAGE;
 }
 
@@ -68,6 +68,48 @@ enum kb_status kb_table_key_parse(struct kb_table_key *out, const char *text, st
     return KB_OK;
 }
 
+static enum kb_status check_index(const struct kb_table_index *index,
+                                  const struct kb_table_schema *schema, struct kb_error *err)
+{
+    const struct kb_table_key *partition = &index->partition, *sort = &index->sort;
+
+    if (!name_ok(index->name, sizeof index->name))
+        return kb_error_set(err, KB_ERR_USAGE, "an index has no name");
+    if (!name_ok(partition->name, sizeof partition->name) || !type_ok(partition->type))
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "index '%s' needs a partition key of type S, N or B", index->name);
+    if (sort->name[0] && (!name_ok(sort->name, sizeof sort->name) || !type_ok(sort->type)))
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "the sort key of index '%s' is not a name with type S, N or B",
+                            index->name);
+    if (strcmp(partition->name, sort->name) == 0)
+        return kb_error_set(err, KB_ERR_USAGE, "index '%s': partition key and sort key are both '%s'",
+                            index->name, sort->name);
+    if (index->local &&
+        (!sort->name[0] || strcmp(partition->name, schema->partition.name) != 0))
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "local index '%s' needs the table's partition key and a sort key",
+                            index->name);
+    return KB_OK;
+}
+
+static enum kb_status check_indexes(const struct kb_table_schema *schema, struct kb_error *err)
+{
+    enum kb_status status = KB_OK;
+
+    if (schema->index_count > KB_TABLE_INDEXES_MAX)
+        return kb_error_set(err, KB_ERR_USAGE, "a table has at most %d indexes",
+                            KB_TABLE_INDEXES_MAX);
+    for (size_t i = 0; status == KB_OK && i < schema->index_count; i++) {
+        status = check_index(&schema->indexes[i], schema, err);
+        for (size_t j = 0; status == KB_OK && j < i; j++)
+            if (strcmp(schema->indexes[i].name, schema->indexes[j].name) == 0)
+                status = kb_error_set(err, KB_ERR_USAGE, "there are two indexes named '%s'",
+                                      schema->indexes[i].name);
+    }
+    return status;
+}
+
 static enum kb_status check_schema(const struct kb_table_schema *schema, struct kb_error *err)
 {
     const struct kb_table_key *partition = &schema->partition;
@@ -82,13 +124,15 @@ static enum kb_status check_schema(const struct kb_table_schema *schema, struct 
                             sort->name);
     if (schema->signed_name[0] && !name_ok(schema->signed_name, sizeof schema->signed_name))
         return kb_error_set(err, KB_ERR_USAGE, "the table name is not UTF-8 text");
-    return KB_OK;
+    return check_indexes(schema, err);
 }
 
 /* --- dispatch -------------------------------------------------------------- */
 
+static const struct kb_table_options no_options;
+
 enum kb_status kb_table_create(const char *where, const struct kb_table_schema *schema,
-                               struct kb_error *err)
+                               const struct kb_table_options *options, struct kb_error *err)
 {
     const struct kb_table_kind *kind;
     const char *name;
@@ -97,11 +141,12 @@ enum kb_status kb_table_create(const char *where, const struct kb_table_schema *
     if (status == KB_OK)
         status = check_schema(schema, err);
     if (status == KB_OK)
-        status = kind->create(name, schema, err);
+        status = kind->create(name, schema, options ? options : &no_options, err);
     return status;
 }
 
-enum kb_status kb_table_open(struct kb_table **out, const char *where, struct kb_error *err)
+enum kb_status kb_table_open(struct kb_table **out, const char *where,
+                             const struct kb_table_options *options, struct kb_error *err)
 {
     const struct kb_table_kind *kind;
     const char *name;
@@ -109,7 +154,7 @@ enum kb_status kb_table_open(struct kb_table **out, const char *where, struct kb
 
     *out = NULL;
     if (status == KB_OK)
-        status = kind->open(out, name, err);
+        status = kind->open(out, name, options ? options : &no_options, err);
     return status;
 }
 
@@ -124,10 +169,26 @@ const struct kb_table_schema *kb_table_schema(const struct kb_table *table)
     return &table->schema;
 }
 
-enum kb_status kb_table_count(struct kb_table *table, uint64_t *items, uint64_t *bytes,
-                              struct kb_error *err)
+enum kb_status kb_table_describe(struct kb_table *table, struct kb_table_info *out,
+                                 struct kb_error *err)
 {
-    return table->methods->count(table, items, bytes, err);
+    memset(out, 0, sizeof *out);
+    return table->methods->describe(table, out, err);
+}
+
+enum kb_status kb_table_set_sse(struct kb_table *table, const struct kb_table_options *options,
+                                struct kb_error *err)
+{
+    if (!table->methods->set_sse)
+        return kb_error_set(err, KB_ERR_USAGE, "only tables in DynamoDB have a storage key");
+    return table->methods->set_sse(table, options ? options : &no_options, err);
+}
+
+void kb_table_stats(const struct kb_table *table, struct kb_table_stats *out)
+{
+    *out = table->stats;
+    if (table->methods->add_stats)
+        table->methods->add_stats(table, out);
 }
 
 enum kb_status kb_table_put(struct kb_table *table, const struct kb_bytes *items, size_t n,

@@ -5,6 +5,7 @@
 #ifndef KB_TABLE_TABLE_H
 #define KB_TABLE_TABLE_H
 
+#include "attr/attr.h"
 #include "base/arena.h"
 
 #include <keybridge/table.h>
@@ -15,8 +16,13 @@ enum { KB_PARTITION_KEY_MAX = 2048, KB_SORT_KEY_MAX = 1024 };
 /* Contracts as of the public functions of the same names. */
 struct kb_table_methods {
     void (*close)(struct kb_table *table);
-    enum kb_status (*count)(struct kb_table *table, uint64_t *items, uint64_t *bytes,
-                            struct kb_error *err);
+    enum kb_status (*describe)(struct kb_table *table, struct kb_table_info *out,
+                               struct kb_error *err);
+    /* NULL: the kind has no such thing. */
+    enum kb_status (*set_sse)(struct kb_table *table, const struct kb_table_options *options,
+                              struct kb_error *err);
+    /* Adds what the kind itself does not count in kb_table.stats; may be NULL. */
+    void (*add_stats)(const struct kb_table *table, struct kb_table_stats *out);
     enum kb_status (*put)(struct kb_table *table, const struct kb_bytes *items, size_t n,
                           size_t *bad, struct kb_error *err);
     enum kb_status (*get)(struct kb_table *table, struct kb_bytes key, struct kb_buffer *out,
@@ -34,17 +40,19 @@ struct kb_table_methods {
 struct kb_table {
     const struct kb_table_methods *methods;
     struct kb_table_schema schema;
+    struct kb_table_stats stats;
 };
 
 /* A kind of table; `name` is what stands behind the prefix. */
 struct kb_table_kind {
     const char *prefix; /* "local:" */
     enum kb_status (*create)(const char *name, const struct kb_table_schema *schema,
-                             struct kb_error *err);
-    enum kb_status (*open)(struct kb_table **out, const char *name, struct kb_error *err);
+                             const struct kb_table_options *options, struct kb_error *err);
+    enum kb_status (*open)(struct kb_table **out, const char *name,
+                           const struct kb_table_options *options, struct kb_error *err);
 };
 
-extern const struct kb_table_kind kb_table_local;
+extern const struct kb_table_kind kb_table_local, kb_table_dynamodb;
 
 /*
  * Keys as bytes whose unsigned order is DynamoDB's order of the values: S as
@@ -57,6 +65,31 @@ KB_MUST_CHECK enum kb_status kb_table_encode_item(struct kb_buffer *out,
                                                   const struct kb_table_schema *schema,
                                                   struct kb_bytes item, struct kb_arena *arena,
                                                   struct kb_error *err);
+
+/* The same for an item that was parsed. */
+KB_MUST_CHECK enum kb_status kb_table_encode_parsed(struct kb_buffer *out,
+                                                    const struct kb_table_schema *schema,
+                                                    const struct kb_item *item,
+                                                    struct kb_error *err);
+
+/* As kb_table_encode_item for a key that the caller asks for: what is wrong
+ * with it is the caller's mistake (KB_ERR_USAGE), not bad data. */
+KB_MUST_CHECK enum kb_status kb_table_encode_asked(struct kb_buffer *out,
+                                                   const struct kb_table_schema *schema,
+                                                   struct kb_bytes item, struct kb_arena *arena,
+                                                   struct kb_error *err);
+
+/* What the item has of the indexes' key attributes must be of their types. */
+KB_MUST_CHECK enum kb_status kb_table_check_indexes(const struct kb_table_schema *schema,
+                                                    const struct kb_item *item,
+                                                    struct kb_error *err);
+
+/* Which of the n items of one call, whose encoded keys follow one another in
+ * `keys`, stand for themselves: out[i] is false for one that a later item of
+ * the same key replaces. Returns how many are replaced. */
+KB_MUST_CHECK enum kb_status kb_table_merge(bool *out, size_t *merged, struct kb_bytes keys,
+                                            size_t n, struct kb_arena *arena,
+                                            struct kb_error *err);
 
 /* Appends the encoded form of a value given as text (see kb_table_query).
  * KB_ERR_USAGE. */

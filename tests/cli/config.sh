@@ -48,6 +48,23 @@ SOFTHSM2_CONF=$KEYBRIDGE_HOME/softhsm2.conf expect 5 'no PIN' setsid "$KEYBRIDGE
 expect 0 '' kb config show --module /other.so
 check '--module alone drops the PIN file too' grep -q '^token.pin-file *(not set)' out
 
+# --- AWS -----------------------------------------------------------------------------------
+
+echo '{"aws":{"region":"eu-west-1","profile":"p","endpoint-url":"http://127.0.0.1:1","ca-file":"ca.pem"}}' >aws.json
+expect 0 '' kb --config aws.json config show
+check 'a region of the file' shows aws.region eu-west-1 'user file'
+check 'a profile of the file' shows aws.profile p 'user file'
+check 'an endpoint of the file' shows aws.endpoint-url http://127.0.0.1:1 'user file'
+mkdir aws.d
+cp aws.json aws.d
+expect 0 "$work/aws.d/ca.pem" kb --config "$work/aws.d/aws.json" config show
+KEYBRIDGE_AWS_REGION=eu-north-1 KEYBRIDGE_AWS_CA_FILE=v.pem expect 0 '' kb --config aws.json config show
+check 'a variable is over the file' shows aws.region eu-north-1 variable
+check 'and leaves the others' shows aws.profile p 'user file'
+check 'a path in a variable is as it is' shows aws.ca-file v.pem variable
+AWS_REGION=us-east-1 expect 0 '' kb config show
+check 'what AWS itself reads is not shown as ours' grep -q '^aws.region *(not set)' out
+
 # --- files -------------------------------------------------------------------------------
 
 mkdir elsewhere
@@ -73,6 +90,10 @@ wrong 'not one JSON object' '{} {}'
 wrong 'not one JSON object' "$(printf '{"keys":{"wrap":"\377"}}')"
 wrong '"colour"' '{"colour":"red"}'
 wrong '"token.colour"' '{"token":{"colour":"red"}}'
+wrong '"aws.colour"' '{"aws":{"colour":"red"}}'
+wrong '"aws"' '{"aws":"eu-west-1"}'
+wrong 'twice' '{"aws":{},"aws":{}}'
+wrong '"aws.region" is not a text' '{"aws":{"region":1}}'
 wrong '"token"' '{"token":"pkcs11:token=x"}'
 wrong '"token.pin"' '{"token":{"pin":"1234"}}'
 wrong 'twice' '{"keys":{"wrap":"a","wrap":"b"}}'

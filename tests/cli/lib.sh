@@ -23,7 +23,12 @@ data=$(cd "$here/../.." && pwd)/share/sales-records.csv
 
 unset KEYBRIDGE_TOKEN KEYBRIDGE_MODULE KEYBRIDGE_MODULE_PARAMETERS KEYBRIDGE_SOFTHSM2_CONF \
     KEYBRIDGE_PIN_FILE KEYBRIDGE_WRAP_KEY KEYBRIDGE_SIGN_KEY KEYBRIDGE_WORKERS XDG_DATA_HOME \
-    SOFTHSM2_CONF
+    SOFTHSM2_CONF KEYBRIDGE_AWS_REGION KEYBRIDGE_AWS_PROFILE KEYBRIDGE_AWS_ENDPOINT_URL \
+    KEYBRIDGE_AWS_CA_FILE
+# What the machine has of AWS is not the tests'.
+for name in $(env | sed -n 's/^\(AWS_[A-Z0-9_]*\)=.*/\1/p'); do
+    unset "$name"
+done
 work=$(mktemp -d "${TMPDIR:-/tmp}/keybridge-cli.XXXXXX") || exit 99
 HOME=$work
 KEYBRIDGE_HOME=$work/home

@@ -7,8 +7,13 @@ CLI_TESTS = \
 	tests/cli/key.sh tests/cli/key-pair.sh \
 	tests/cli/item.sh \
 	tests/cli/item-bad.sh \
+	tests/cli/asymmetric.sh \
 	tests/cli/table.sh \
 	tests/cli/table-faults.sh \
+	tests/cli/load.sh \
+	tests/cli/policy.sh \
+	tests/cli/remote.sh \
+	tests/cli/servers.sh \
 	tests/cli/forged.sh \
 	tests/cli/faults.sh
 

@@ -29,7 +29,7 @@ expect 2 '--partition-key' kb table create --table local:x.table
 expect 2 '--table' kb table create --partition-key a
 expect 2 '255' kb table create --table local:x.table --partition-key a --name "$(printf '%0256d' 0)"
 check 'none of these made a file' [ ! -e x.table ]
-for bad in dynamodb:x "$work/sales.table" local: LOCAL:x ''; do
+for bad in "$work/sales.table" local: LOCAL:x dynamodb: ''; do
     expect 2 'local:FILE' kb table describe --table "$bad"
 done
 expect 3 'none' kb table describe --table local:none

@@ -51,6 +51,15 @@ fuzz_description_SOURCES = tests/fuzz/fuzz_description.c
 fuzz_description_LDFLAGS = -fsanitize=fuzzer
 fuzz_description_LDADD = libkb.la
 
+check_PROGRAMS += replay_dynamodb
+replay_dynamodb_SOURCES = tests/fuzz/fuzz_dynamodb.c tests/fuzz/replay.c
+replay_dynamodb_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"dynamodb"'
+replay_dynamodb_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_dynamodb
+fuzz_dynamodb_SOURCES = tests/fuzz/fuzz_dynamodb.c
+fuzz_dynamodb_LDFLAGS = -fsanitize=fuzzer
+fuzz_dynamodb_LDADD = libkb.la
+
 check_PROGRAMS += replay_sigv4
 replay_sigv4_SOURCES = tests/fuzz/fuzz_sigv4.c tests/fuzz/replay.c
 replay_sigv4_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"sigv4"' -I$(srcdir)/tests/lib

@@ -11,15 +11,22 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
-/* "local:FOLDER/NAME". Static storage, four calls deep. */
+/* Tables are in a server instead of in files. */
+static bool tabletest_remote;
+
+/* "local:FOLDER/NAME", or "dynamodb:NAME-PID". Static storage, four calls deep. */
 static inline const char *tabletest_where(const char *name)
 {
     static char names[4][512];
     static unsigned next;
     char *out = names[next++ % 4];
 
-    snprintf(out, sizeof names[0], "local:%s/%s", kbtest_folder(), name);
+    if (tabletest_remote)
+        snprintf(out, sizeof names[0], "dynamodb:%s-%d", name, (int)getpid());
+    else
+        snprintf(out, sizeof names[0], "local:%s/%s", kbtest_folder(), name);
     return out;
 }
 
@@ -32,7 +39,7 @@ static inline enum kb_status tabletest_create(const char *name, const char *part
 
     if (status == KB_OK && sort)
         status = kb_table_key_parse(&schema.sort, sort, err);
-    return status == KB_OK ? kb_table_create(tabletest_where(name), &schema, err) : status;
+    return status == KB_OK ? kb_table_create(tabletest_where(name), &schema, NULL, err) : status;
 }
 
 /* A new open table, or the program ends. */
@@ -43,7 +50,7 @@ static inline struct kb_table *tabletest_new(const char *name, const char *parti
     struct kb_error err = {0};
 
     KBT_OK(tabletest_create(name, partition, sort, &err), &err);
-    KBT_OK(kb_table_open(&table, tabletest_where(name), &err), &err);
+    KBT_OK(kb_table_open(&table, tabletest_where(name), NULL, &err), &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(table);
     return table;
 }

@@ -13,6 +13,11 @@ test_table_SOURCES = tests/unit/test_table.c tests/lib/tabletest.h
 test_table_CPPFLAGS = $(TEST_CPPFLAGS)
 test_table_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_table_kinds
+test_table_kinds_SOURCES = tests/unit/test_table_kinds.c tests/lib/tabletest.h
+test_table_kinds_CPPFLAGS = $(TEST_CPPFLAGS)
+test_table_kinds_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += test_table_faults
 test_table_faults_SOURCES = tests/unit/test_table_faults.c tests/lib/tabletest.h
 test_table_faults_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -67,3 +72,18 @@ test_aws_SOURCES = tests/unit/test_aws.c
 test_aws_CPPFLAGS = $(TEST_CPPFLAGS)
 test_aws_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_dynamodb
+test_dynamodb_SOURCES = tests/unit/test_dynamodb.c
+test_dynamodb_CPPFLAGS = $(TEST_CPPFLAGS)
+test_dynamodb_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_kms
+test_kms_SOURCES = tests/unit/test_kms.c
+test_kms_CPPFLAGS = $(TEST_CPPFLAGS)
+test_kms_LDADD = $(TEST_LIBS)
+
+# The command's sources are in no library.
+check_PROGRAMS += test_pace
+test_pace_SOURCES = tests/unit/test_pace.c src/cli/pace.c src/cli/pace.h
+test_pace_CPPFLAGS = $(TEST_CPPFLAGS)
+test_pace_LDADD = $(TEST_LIBS)

@@ -80,11 +80,11 @@ static int fill_disk(const char *where)
 {
     struct rlimit limit = {400 * 1024, 400 * 1024};
     struct kb_table *table;
-    uint64_t items, bytes;
+    struct kb_table_info info;
     unsigned stored = 0, failed = 0;
 
     signal(SIGXFSZ, SIG_IGN);
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || kb_table_open(&table, where, NULL) != KB_OK)
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || kb_table_open(&table, where, NULL, NULL) != KB_OK)
         return 1;
     for (unsigned i = 0; i < 200 && failed < 3; i++) {
         struct kb_error err = {0};
@@ -96,7 +96,7 @@ static int fill_disk(const char *where)
             failed++;
         else
             return 2;
-        if (kb_table_count(table, &items, &bytes, NULL) != KB_OK || items != stored)
+        if (kb_table_describe(table, &info, NULL) != KB_OK || info.items != stored)
             return 3;
     }
     kb_table_close(table);
@@ -116,7 +116,7 @@ static void test_disk_full(void)
     if (child == 0)
         _exit(fill_disk(where));
     CU_ASSERT_EQUAL(wait_for(child), 0);
-    KBT_OK(kb_table_open(&table, where, &err), &err);
+    KBT_OK(kb_table_open(&table, where, NULL, &err), &err);
     KBT_OK(kb_table_scan(table, 0,
         &(struct kb_table_sink){.item = tabletest_collect, .ctx = &out}, &err), &err);
     KBT_OK(put_batch(table, 'b', 0, 5000, &err), &err);
@@ -148,7 +148,7 @@ static int writer(const char *where, char series, unsigned batches)
 {
     struct kb_table *table;
 
-    if (kb_table_open(&table, where, NULL) != KB_OK)
+    if (kb_table_open(&table, where, NULL, NULL) != KB_OK)
         return 1;
     for (unsigned i = 0; i < batches; i++)
         if (put_batch(table, series, i * BATCH, 300, NULL) != KB_OK)
@@ -163,7 +163,7 @@ static void test_two_writers(void)
     const char *where = tabletest_where("two");
     struct kb_error err = {0};
     struct kb_table *table = tabletest_new("two", "p", NULL);
-    uint64_t items = 0, bytes;
+    struct kb_table_info info = {0};
     pid_t children[2];
 
     kb_table_close(table);
@@ -172,18 +172,18 @@ static void test_two_writers(void)
         if (children[i] == 0)
             _exit(writer(where, (char)('a' + i), 200));
     }
-    KBT_OK(kb_table_open(&table, where, &err), &err);
+    KBT_OK(kb_table_open(&table, where, NULL, &err), &err);
     /* Every scan is held against the totals of its snapshot. */
-    for (int scans = 0; scans < 1000 && items < 2 * 200 * BATCH; scans++) {
+    for (int scans = 0; scans < 1000 && info.items < 2 * 200 * BATCH; scans++) {
         KBT_OK(kb_table_scan(table, 0,
             &(struct kb_table_sink){.item = tally_item, .ctx = &tally}, &err), &err);
-        KBT_OK(kb_table_count(table, &items, &bytes, &err), &err);
+        KBT_OK(kb_table_describe(table, &info, &err), &err);
         usleep(10000);
     }
     CU_ASSERT_EQUAL(wait_for(children[0]), 0);
     CU_ASSERT_EQUAL(wait_for(children[1]), 0);
-    KBT_OK(kb_table_count(table, &items, &bytes, &err), &err);
-    CU_ASSERT_EQUAL(items, 2 * 200 * BATCH);
+    KBT_OK(kb_table_describe(table, &info, &err), &err);
+    CU_ASSERT_EQUAL(info.items, 2 * 200 * BATCH);
     kb_table_close(table);
 }
 
@@ -212,7 +212,7 @@ static void test_create_race(void)
             CU_ASSERT_TRUE(result == 0 || (WIFEXITED(result) && WEXITSTATUS(result) == 9));
         }
         CU_ASSERT_EQUAL(made, 1);
-        CU_ASSERT_EQUAL(kb_table_open(&table, tabletest_where(name), NULL), KB_OK);
+        CU_ASSERT_EQUAL(kb_table_open(&table, tabletest_where(name), NULL, NULL), KB_OK);
         kb_table_close(table);
     }
 }
@@ -224,7 +224,7 @@ static void write_and_tell(const char *where, unsigned first, int ack)
 {
     struct kb_table *table;
 
-    if (kb_table_open(&table, where, NULL) != KB_OK)
+    if (kb_table_open(&table, where, NULL, NULL) != KB_OK)
         _exit(1);
     for (unsigned batch = first;; batch++) {
         if (put_batch(table, 'k', batch * BATCH, 700, NULL) != KB_OK ||
@@ -276,7 +276,7 @@ static void test_killed_writer(void)
         tally.series = 'k';
         /* One more: the last may be durable and not told. */
         next = kill_writer(where, next, acked) + 1;
-        KBT_OK(kb_table_open(&table, where, &err), &err);
+        KBT_OK(kb_table_open(&table, where, NULL, &err), &err);
         KBT_OK(kb_table_scan(table, 0,
             &(struct kb_table_sink){.item = tally_item, .ctx = &tally}, &err), &err);
         kb_table_close(table);
@@ -308,7 +308,7 @@ static void test_killed_create(void)
         nanosleep(&delay, NULL);
         kill(child, SIGKILL);
         wait_for(child);
-        status = kb_table_open(&table, tabletest_where(name), NULL);
+        status = kb_table_open(&table, tabletest_where(name), NULL, NULL);
         CU_ASSERT_TRUE(status == KB_OK || status == KB_ERR_NOT_FOUND);
         if (status == KB_OK)
             kb_table_close(table);
@@ -354,7 +354,7 @@ static enum outcome read_changed(struct kb_bytes want)
     enum outcome outcome = REFUSED;
     struct kb_table *table = NULL;
     struct kb_error err = {0};
-    enum kb_status status = kb_table_open(&table, tabletest_where("changed"), &err);
+    enum kb_status status = kb_table_open(&table, tabletest_where("changed"), NULL, &err);
 
     if (status == KB_OK)
         status = kb_table_scan(table, 0,
@@ -439,7 +439,7 @@ static void test_cut_short(void)
         struct kb_table *table;
 
         KBT_OK(kb_file_read(&file, path, &err), &err);
-        KBT_OK(kb_table_open(&table, tabletest_where("small"), &err), &err);
+        KBT_OK(kb_table_open(&table, tabletest_where("small"), NULL, &err), &err);
         KBT_OK(kb_table_scan(table, 0,
             &(struct kb_table_sink){.item = tabletest_collect, .ctx = &items}, &err), &err);
         kb_table_close(table);
@@ -465,7 +465,7 @@ static void check_meddled(const char *name, const char *sql)
     KBT_OK(kb_store_open(&store, path, &kind, &err), &err);
     KBT_OK(kb_store_run(store, sql, &err), &err);
     kb_store_close(store);
-    CU_ASSERT_EQUAL(kb_table_open(&table, tabletest_where(name), &err), KB_ERR_INPUT);
+    CU_ASSERT_EQUAL(kb_table_open(&table, tabletest_where(name), NULL, &err), KB_ERR_INPUT);
     CU_ASSERT_STRING_NOT_EQUAL(err.text, "");
 }
 

@@ -4,7 +4,8 @@ test_ddbec_vectors_SOURCES = tests/vectors/test_ddbec_vectors.c \
 test_ddbec_vectors_CPPFLAGS = $(TEST_CPPFLAGS) -I$(srcdir)/tests/token $(JANSSON_CFLAGS)
 test_ddbec_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 
-EXTRA_DIST += tests/interop/ddbec-python.json
+EXTRA_DIST += tests/interop/ddbec-python.json tests/interop/ddbec-python-keys.json \
+	tests/interop/ddbec-java.json
 
 check_PROGRAMS += test_ddbec
 test_ddbec_SOURCES = tests/vectors/test_ddbec.c \
