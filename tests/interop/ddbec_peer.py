@@ -6,7 +6,9 @@ the client wants. A "record" is one item of the vector file.
 """
 import base64
 import copy
+import json
 import logging
+import os
 import struct
 from decimal import Decimal
 
@@ -17,6 +19,7 @@ from dynamodb_encryption_sdk.encrypted.item import decrypt_dynamodb_item, encryp
 from dynamodb_encryption_sdk.identifiers import CryptoAction, EncryptionKeyType, KeyEncodingType
 from dynamodb_encryption_sdk.internal.crypto.authentication import verify_item_signature
 from dynamodb_encryption_sdk.internal.formatting.material_description import deserialize, serialize
+from dynamodb_encryption_sdk.material_providers.aws_kms import AwsKmsCryptographicMaterialsProvider
 from dynamodb_encryption_sdk.material_providers.static import StaticCryptographicMaterialsProvider
 from dynamodb_encryption_sdk.material_providers.wrapped import WrappedCryptographicMaterialsProvider
 from dynamodb_encryption_sdk.materials.raw import RawDecryptionMaterials, RawEncryptionMaterials
@@ -64,17 +67,37 @@ def _keys():
     return keys
 
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+KEYS_FILE = os.path.join(HERE, "ddbec-python-keys.json")
+OAEP = tuple(f"RSA/ECB/OAEPWithSHA-{n}AndMGF1Padding" for n in (1, 256, 384, 512))
+PKCS1 = "RSA/ECB/PKCS1Padding"
+RSA_SIGNATURES = tuple(f"SHA{n}withRSA" for n in (224, 256, 384, 512))
 KEYS = _keys()
+
+
+def key_pairs():
+    """The RSA and EC test keys, name -> key as in KEYS: rsaWrap2048-private, …-public; those of ddbec-python-keys.json."""
+    with open(KEYS_FILE, encoding="ascii") as f:
+        return {name: key for name, key in json.load(f)["keys"].items() if key["encoding"] != "raw"}
+
+
+def wrong_key(name):
+    """A key of the same kind as that one, which is not it."""
+    if name.startswith(("wrap", "content")):
+        return f"wrong{name[-3:]}"
+    return name.replace("sign", "wrongSign", 1) if name.startswith("sign") else name.replace("2048", "Wrong2048").replace("P256", "WrongP256")
 
 
 def key_bytes(name):
     return unb64(KEYS[name]["material"])
 
 
-def _delegated(name):
-    return JceNameLocalDelegatedKey(
-        key=key_bytes(name), algorithm=KEYS[name]["algorithm"],
-        key_type=EncryptionKeyType.SYMMETRIC, key_encoding=KeyEncodingType.RAW)
+def _delegated(name, algorithm=None):
+    key = KEYS[name]
+    kind = {"public": EncryptionKeyType.PUBLIC, "private": EncryptionKeyType.PRIVATE}.get(key["kind"][-7:].lstrip("-"), EncryptionKeyType.SYMMETRIC)
+    raw = key["encoding"] == "raw"
+    return JceNameLocalDelegatedKey(key=key_bytes(name), algorithm=key["algorithm"] if raw else algorithm or "RSA", key_type=kind,
+                                    key_encoding=KeyEncodingType.RAW if raw else KeyEncodingType.DER)
 
 
 def wrapped_provider(wrap, mac):
@@ -85,6 +108,14 @@ def wrapped_provider(wrap, mac):
 def static_provider(content, mac):
     return {"kind": "static", "encryption_key": content,
             "signing_key": f"sign{mac[-3:]}", "verification_key": f"sign{mac[-3:]}", "signature_algorithm": mac}
+
+
+def rsa_provider(wrap, sign, algorithm):
+    """Names of key pairs without -private and -public; sign may be the name of a MAC key."""
+    pair = (sign, sign) if algorithm.startswith("Hmac") else (f"{sign}-private", f"{sign}-public")
+    aes = wrap.startswith("wrap")
+    return {"kind": "wrapped", "wrapping_key": wrap if aes else f"{wrap}-public", "unwrapping_key": wrap if aes else f"{wrap}-private",
+            "signing_key": pair[0], "verification_key": pair[1], "signature_algorithm": algorithm}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -150,22 +181,28 @@ def action_of(acts, name):
     return acts["attributes"].get(name, acts["default"])
 
 
-def client_config(record, description=None):
+kms_session = None  # the botocore session whose KMS direct KMS providers use
+
+
+def client_config(record, description=None, verify=False, attributes=None):
+    """verify: with the key that only verifies. attributes: the item, which KMS wants to know."""
     p = record["provider"]
-    if p["kind"] == "wrapped":
-        wrap = _delegated(p["wrapping_key"])
+    if p["kind"] == "kms-direct":
+        provider = AwsKmsCryptographicMaterialsProvider(key_id=p["key_id"], botocore_session=kms_session, material_description=description)
+    elif p["kind"] == "wrapped":
         provider = WrappedCryptographicMaterialsProvider(
-            signing_key=_delegated(p["signing_key"]), wrapping_key=wrap, unwrapping_key=wrap,
+            signing_key=_delegated(p["verification_key" if verify else "signing_key"], p["signature_algorithm"]),
+            wrapping_key=_delegated(p["wrapping_key"]), unwrapping_key=_delegated(p["unwrapping_key"]),
             material_description=description)
     else:
         content = _delegated(p["encryption_key"]) if p["encryption_key"] else None
-        sign = _delegated(p["signing_key"])
+        sign = _delegated(p["signing_key"], p["signature_algorithm"])
         provider = StaticCryptographicMaterialsProvider(
             encryption_materials=RawEncryptionMaterials(
                 signing_key=sign, encryption_key=content, material_description=description),
             decryption_materials=RawDecryptionMaterials(verification_key=sign, decryption_key=content))
     context = EncryptionContext(table_name=record["table"], partition_key_name=record["partition_key"],
-                                sort_key_name=record["sort_key"])
+                                sort_key_name=record["sort_key"], attributes=attributes or {})
     return CryptoConfig(materials_provider=provider, encryption_context=context,
                         attribute_actions=client_actions(record["actions"]["default"], record["actions"]["attributes"]))
 
@@ -175,12 +212,13 @@ def encrypt(record, item, bits=256, description=None):
     description = dict(description or {})
     if record["provider"]["kind"] == "wrapped":
         description["amzn-ddb-env-alg"] = f"AES/{bits}"
-    return to_json(encrypt_dynamodb_item(to_wire(item), client_config(record, description)))
+    return to_json(encrypt_dynamodb_item(to_wire(item), client_config(record, description, attributes=to_wire(item))))
 
 
 def decrypt(record, encrypted=None):
     """Decrypt with the client. It takes the reserved attributes out of what it is given: a copy."""
-    return to_json(decrypt_dynamodb_item(to_wire(encrypted or record["encrypted"]), client_config(record)))
+    item = encrypted or record["encrypted"]
+    return to_json(decrypt_dynamodb_item(to_wire(item), client_config(record, verify=True, attributes=to_wire(item))))
 
 
 def try_decrypt(record, encrypted=None):
@@ -208,7 +246,12 @@ def content_key(record):
     p = record["provider"]
     if p["kind"] != "wrapped" or DESC not in record["encrypted"]:
         return None
-    return aes_key_unwrap(key_bytes(p["unwrapping_key"]), unb64(parse_description(record["encrypted"])["amzn-ddb-env-key"]))
+    entries = parse_description(record["encrypted"])
+    wrapped = unb64(entries["amzn-ddb-env-key"])
+    if entries["amzn-ddb-wrap-alg"] == "AESWrap":
+        return aes_key_unwrap(key_bytes(p["unwrapping_key"]), wrapped)
+    key = _delegated(p["unwrapping_key"]).unwrap(entries["amzn-ddb-wrap-alg"], wrapped, "AES", EncryptionKeyType.SYMMETRIC)
+    return key.key
 
 
 # ---------------------------------------------------------------------------------------------
@@ -281,12 +324,20 @@ def alterations(record):
     on_item("key-removed", lambda i: i.pop("pk"))
     on_item("added", lambda i: i.update({"added": {"S": "not there before"}}))
     add("table-changed", lambda r: r.update({"table": r["table"] + "2"}))
-    add("wrong-sign-key", lambda r: r["provider"].update(
-        {k: "wrongSign" + r["provider"][k][-3:] for k in ("signing_key", "verification_key")}))
-    if wrapped:
-        bits = record["provider"]["wrapping_key"][-3:]
+    kms = record["provider"]["kind"] == "kms-direct"
+    if not kms:
+        add("wrong-sign-key", lambda r: r["provider"].update(
+            {k: wrong_key(r["provider"][k]) for k in ("signing_key", "verification_key")}))
+    if kms:
+        for name, at in (("first", 0), ("last", -1)):
+            on_entries(f"kms-blob-flip-{name}", lambda e, at=at: e.update(
+                {"amzn-ddb-env-key": flip(e["amzn-ddb-env-key"], at)}))
+        on_entries("kms-blob-missing", lambda e: e.pop("amzn-ddb-env-key"))
+        on_entries("content-algorithm-changed", lambda e: e.update({"amzn-ddb-env-alg": "AES/128"}))
+        on_entries("signature-algorithm-changed", lambda e: e.update({"amzn-ddb-sig-alg": "HmacSHA256/128"}))
+    elif wrapped:
         add("wrong-wrap-key", lambda r: r["provider"].update(
-            {k: f"wrong{bits}" for k in ("wrapping_key", "unwrapping_key")}))
+            {k: wrong_key(r["provider"][k]) for k in ("wrapping_key", "unwrapping_key")}))
         for name, at in (("first", 0), ("last", -1)):
             on_entries(f"wrapped-key-flip-{name}", lambda e, at=at: e.update(
                 {"amzn-ddb-env-key": flip(e["amzn-ddb-env-key"], at)}))
@@ -296,8 +347,7 @@ def alterations(record):
         on_entries("wrap-alg-missing", lambda e: e.pop("amzn-ddb-wrap-alg"))
         on_entries("wrap-alg-unknown", lambda e: e.update({"amzn-ddb-wrap-alg": "NoSuchWrap"}))
     elif record["provider"]["encryption_key"]:
-        bits = record["provider"]["encryption_key"][-3:]
-        add("wrong-content-key", lambda r: r["provider"].update({"encryption_key": f"wrong{bits}"}))
+        add("wrong-content-key", lambda r: r["provider"].update({"encryption_key": wrong_key(r["provider"]["encryption_key"])}))
     if enc:
         on_entries("mode-missing", lambda e: e.pop("amzn-ddb-map-sym-mode"))
         on_entries("mode-unknown", lambda e: e.update({"amzn-ddb-map-sym-mode": "/XYZ/PKCS5Padding"}))

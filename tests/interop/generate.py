@@ -1,7 +1,7 @@
 """Make ddbec-python.json: items that the real Python client encrypted, and altered ones it refused.
 
     generate.py             write ddbec-python.json and COVERAGE.md beside this file
-    generate.py --coverage  print the coverage table of the present ddbec-python.json
+    generate.py --coverage  print the coverage table of the present vector files
 
 The keys and items are fixed, and the client's random bytes are replaced by a stream that depends on
 the item's id only. So the same versions give the same file, and a new item changes one line.
@@ -20,6 +20,7 @@ from dynamodb_encryption_sdk.internal.formatting.serialize.attribute import seri
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = os.path.join(HERE, "ddbec-python.json")
+KEYS_VECTORS = ("ddbec-python-keys.json", "ddbec-java.json")  # generate_keys.py makes them
 COVERAGE = os.path.join(HERE, "COVERAGE.md")
 ORIGIN = "made with the Python DynamoDB Encryption Client 3.3.0"
 TABLES = ("Orders", "T", "t\u00e4ble", "\u6ce8\u6587\u66f8", "\U0001f511 keys", "with space/and:marks <TABLE>")
@@ -253,17 +254,42 @@ def value_types(value):
         yield from value_types(child)
 
 
+def table(title, head, rows):
+    yield from ("", f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head))
+    for row in rows:
+        yield "| " + " | ".join(str(x) for x in row) + " |"
+
+
+def keys_coverage(name):
+    """The same for a file of generate_keys.py, where it is the keys that differ."""
+    with open(os.path.join(HERE, name), encoding="ascii") as f:
+        records = json.load(f)["items"]
+
+    def keys(r):
+        p, entries = r["provider"], r.get("description", {})
+        bits = entries.get("amzn-ddb-env-alg", "-")
+        if p["kind"] == "kms-direct":
+            return "KMS", "kms", bits, entries["amzn-ddb-sig-alg"]
+        if p["kind"] == "static":
+            return p["encryption_key"] or "no content key", "static", "-", p["signature_algorithm"]
+        return p["unwrapping_key"].split("-")[0], entries.get("amzn-ddb-wrap-alg", "-"), bits, p["signature_algorithm"]
+    yield f"\n# What {name} covers"
+    yield ""
+    yield "Written by `generate_keys.py`; not to be edited by hand."
+    classes = sorted(collections.Counter((r["class"], r["expect"]) for r in records).items())
+    yield from table("Items", ("class", "expect", "items"), [(*k, n) for k, n in classes] + [("all", "", len(records))])
+    count = collections.Counter(keys(r) for r in records if r["expect"] == "ok")
+    yield from table("Keys: items that decrypt", ("key", "wrapped by", "content key", "signature", "items"), [(*k, n) for k, n in sorted(count.items())])
+    alter = collections.Counter((r["id"].rsplit("/", 1)[1], r["class"], r["expect"]) for r in records if r["class"].startswith("altered-"))
+    yield from table("Alterations", ("alteration", "class", "expect", "items"), [(*k, n) for k, n in sorted(alter.items())])
+
+
 def coverage():
-    """The coverage table as Markdown lines, counted from the file itself."""
+    """The coverage tables as Markdown lines, counted from the files themselves."""
     with open(VECTORS, encoding="ascii") as f:
         vectors = json.load(f)
     records = vectors["items"]
     good = [r for r in records if r["expect"] == "ok"]
-
-    def table(title, head, rows):
-        yield from ("", f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head))
-        for row in rows:
-            yield "| " + " | ".join(str(x) for x in row) + " |"
 
     def keys(r):
         """(how the content key is had, MAC, content key bits)"""
@@ -299,6 +325,8 @@ def coverage():
     kinds = [(c, e) for c in ("altered-wrapped-aes", "altered-static") for e in ("refuse", "policy")]
     yield from table("Alterations", ("alteration", *(f"{c} {e}" for c, e in kinds)),
                      [(a, *(alter[a, c, e] for c, e in kinds)) for a in sorted({k[0] for k in alter})])
+    for name in KEYS_VECTORS:
+        yield from keys_coverage(name)
 
 
 if __name__ == "__main__":

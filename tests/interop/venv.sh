@@ -14,13 +14,13 @@ cannot() {
     exit 77
 }
 
-cmp -s "$list" "$stamp" && "$dir/bin/python" -c 'import dynamodb_encryption_sdk' 2>/dev/null && exit 0
+cmp -s "$list" "$stamp" && "$dir/bin/python" -c 'import dynamodb_encryption_sdk, moto' 2>/dev/null && exit 0
 
 python=$(command -v python3.11 || command -v python3) || cannot "python3 was not found"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || cannot "Python 3.9 or later is needed"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || cannot "Python 3.10 or later is needed"
 "$python" -m venv --clear "$dir" >/dev/null 2>&1 || cannot "python3 -m venv failed (on Debian: install python3-venv)"
 "$dir/bin/python" -m pip install -q --disable-pip-version-check -r "$list" >"$dir/pip.log" 2>&1 ||
     cannot "pip could not install the Python peer (see $dir/pip.log)"
-"$dir/bin/python" -c 'import dynamodb_encryption_sdk' 2>>"$dir/pip.log" ||
+"$dir/bin/python" -c 'import dynamodb_encryption_sdk, moto' 2>>"$dir/pip.log" ||
     cannot "the Python peer does not import (see $dir/pip.log)"
 cp "$list" "$stamp"
