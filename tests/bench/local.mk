@@ -10,3 +10,11 @@ bench: all bench_floor
 	python3 '$(srcdir)/tests/bench/bench.py' --build . $(BENCH_FLAGS)
 
 EXTRA_DIST += tests/bench/bench.py
+
+# Loads and scans through a server: make bench-tables SERVER='node …/cli.js --port {port} …'
+EXTRA_PROGRAMS += bench_push
+bench_push_SOURCES = tests/bench/push.c
+bench-tables: all bench_floor bench_push
+	python3 '$(srcdir)/tests/bench/tables.py' --build . --server "$(SERVER)" $(BENCH_FLAGS)
+
+EXTRA_DIST += tests/bench/tables.py tests/bench/python_writer.py
