@@ -87,7 +87,7 @@ static enum kb_status open_kms(struct kb_provider **out, struct cli *cli,
         .description = pairs,
         .description_count = sealing->description.count,
     };
-    struct cli_kms_remote remote;
+    struct cli_kms_remote remote = {.region = ""};
     enum kb_status status = parse_bits(cli, sealing->content_key_bits, &options.content_key_bits);
 
     if (status == KB_OK)
