@@ -290,8 +290,12 @@ static enum kb_status add_table(const struct command *command, const struct cli_
     bool dry = cli_capture_value(capture, "dry-run") != NULL;
     enum kb_status status = KB_OK;
 
-    if (strcmp(rule->noun, "table") != 0 || !where ||
-        strncmp(where, service, sizeof service - 1) != 0)
+    if (strcmp(rule->noun, "table") != 0)
+        return KB_OK;
+    if (!where)
+        return kb_error_set(&command->policy->cli->error, KB_ERR_USAGE,
+                            "'table %s' does not name its table", rule->verb);
+    if (strncmp(where, service, sizeof service - 1) != 0)
         return KB_OK;
     where += sizeof service - 1;
     for (size_t i = 0; status == KB_OK && i < sizeof names / sizeof *names; i++) {
@@ -353,6 +357,10 @@ static enum kb_status add_key(const struct command *command, const struct cli_ca
     }
     if (strcmp(action, "kms:DescribeKey") == 0)
         key = capture->argument;
+    /* Only `kms decrypt` leaves the key to what is decrypted. */
+    if (!key && (rule->sealing != SEAL_NOT || strcmp(action, "kms:Decrypt") != 0))
+        return kb_error_set(&command->policy->cli->error, KB_ERR_USAGE,
+                            "'%s %s' does not name its KMS key", rule->noun, rule->verb);
     status = key_arn(&wanted, command->policy, region, key);
     return status == KB_OK ? allow(command->policy, &wanted, action) : status;
 }

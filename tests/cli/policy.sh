@@ -148,4 +148,9 @@ expect 2 '12 digits' kb aws-policy --for 'token list' --account 12
 expect 2 '12 digits' kb aws-policy --for 'token list' --account 11112222333x
 expect 2 'too long' kb aws-policy --for "table scan --table dynamodb:$(printf '%03000d' 0)"
 check 'a refused command gives no policy' [ ! -s out ]
+# A command that could not run needs no policy, and gets none that is too wide.
+expect 2 'does not name its table' kb aws-policy --for 'table load rows.csv'
+expect 2 'does not name its KMS key' kb aws-policy --for 'table load rows.csv --table dynamodb:Foo --provider kms'
+expect 2 'does not name its KMS key' kb aws-policy --for 'kms encrypt'
+
 finish
