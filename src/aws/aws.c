@@ -7,9 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Each keeps connections open; more than this many threads seldom call at once. */
-enum { IDLE_WIRES_MAX = 16 };
-
 const struct kb_aws_service kb_aws_dynamodb = {"dynamodb", "DynamoDB_20120810",
                                                "application/x-amz-json-1.0"};
 const struct kb_aws_service kb_aws_kms = {"kms", "TrentService", "application/x-amz-json-1.1"};
@@ -79,13 +76,6 @@ enum kb_status kb_aws_open(struct kb_aws **out, const struct kb_aws_service *ser
     return KB_OK;
 }
 
-static void free_wire(struct kb_wire *wire)
-{
-    kb_http_free(wire->http);
-    kb_crypto_free(wire->crypto);
-    free(wire);
-}
-
 void kb_aws_close(struct kb_aws *aws)
 {
     if (!aws)
@@ -94,7 +84,7 @@ void kb_aws_close(struct kb_aws *aws)
         struct kb_wire *wire = aws->idle;
 
         aws->idle = wire->next;
-        free_wire(wire);
+        kb_wire_free(wire);
     }
     kb_credentials_free(aws->credentials);
     kb_aws_settings_free(&aws->settings);
@@ -120,66 +110,6 @@ void kb_aws_stats(struct kb_aws *aws, struct kb_aws_stats *out)
     out->requests = atomic_load(&aws->requests);
     out->retries = atomic_load(&aws->retries);
     out->throttled = atomic_load(&aws->throttled);
-}
-
-/* --- wires ---------------------------------------------------------------------- */
-
-static struct kb_wire *take_idle(struct kb_aws *aws)
-{
-    struct kb_wire *wire;
-
-    pthread_mutex_lock(&aws->lock);
-    wire = aws->idle;
-    if (wire) {
-        aws->idle = wire->next;
-        aws->idle_count--;
-    }
-    pthread_mutex_unlock(&aws->lock);
-    return wire;
-}
-
-enum kb_status kb_wire_lease(struct kb_wire **out, struct kb_aws *aws,
-                                 struct kb_error *err)
-{
-    const struct kb_http_options options = {
-        .ca_file = aws->settings.ca_file,
-        .user_agent = "keybridge/" PACKAGE_VERSION,
-        .connections = aws->settings.connections,
-    };
-    struct kb_wire *wire = take_idle(aws);
-    enum kb_status status;
-
-    *out = wire;
-    if (wire)
-        return KB_OK;
-    wire = calloc(1, sizeof *wire);
-    if (!wire)
-        return no_memory(err);
-    status = kb_http_new(&wire->http, &options, err);
-    if (status == KB_OK)
-        status = kb_crypto_new(&wire->crypto, err);
-    if (status != KB_OK) {
-        free_wire(wire);
-        return status;
-    }
-    *out = wire;
-    return KB_OK;
-}
-
-void kb_wire_return(struct kb_aws *aws, struct kb_wire *wire)
-{
-    if (!wire)
-        return;
-    pthread_mutex_lock(&aws->lock);
-    if (aws->idle_count < IDLE_WIRES_MAX) {
-        wire->next = aws->idle;
-        aws->idle = wire;
-        aws->idle_count++;
-        wire = NULL;
-    }
-    pthread_mutex_unlock(&aws->lock);
-    if (wire)
-        free_wire(wire);
 }
 
 /* --- conveniences ------------------------------------------------------------------ */

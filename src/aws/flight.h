@@ -37,7 +37,9 @@ struct kb_aws {
 
 KB_MUST_CHECK enum kb_status kb_wire_lease(struct kb_wire **out, struct kb_aws *aws,
                                                struct kb_error *err);
-/* Nothing may be under way on it. NULL is ignored. */
+/* Nothing may be under way on it. */
+void kb_wire_free(struct kb_wire *wire);
+/* The same; NULL is ignored. */
 void kb_wire_return(struct kb_aws *aws, struct kb_wire *wire);
 
 #endif

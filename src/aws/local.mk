@@ -13,4 +13,5 @@ libkb_la_SOURCES += \
 	src/aws/sigv4.c src/aws/sigv4.h \
 	src/aws/sigv4_canonical.c \
 	src/aws/sigv4_steps.h \
-	src/aws/sigv4_verify.c
+	src/aws/sigv4_verify.c \
+	src/aws/wire.c
