@@ -61,16 +61,13 @@ static int64_t now_ms(void)
 /* --- signing ------------------------------------------------------------------------ */
 
 static enum kb_status hash_body(struct kb_crypto *crypto, struct kb_bytes body,
-                                char out[2 * KB_SHA256_SIZE], struct kb_error *err)
+                                char out[2 * KB_SHA256_SIZE + 1], struct kb_error *err)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t hash[KB_SHA256_SIZE];
     enum kb_status status = kb_crypto_sha256(crypto, hash, &body, 1, err);
 
-    for (size_t i = 0; status == KB_OK && i < sizeof hash; i++) {
-        out[2 * i] = digits[hash[i] >> 4];
-        out[2 * i + 1] = digits[hash[i] & 15];
-    }
+    if (status == KB_OK)
+        kb_crypto_hex(out, (struct kb_bytes){hash, sizeof hash});
     return status;
 }
 
@@ -80,13 +77,13 @@ static enum kb_status put_signature(struct kb_aws_flight *flight, struct attempt
 {
     const struct kb_aws *aws = flight->aws;
     struct kb_sigv4_header headers[HEADERS];
-    char hash[2 * KB_SHA256_SIZE];
+    char hash[2 * KB_SHA256_SIZE + 1];
     struct kb_sigv4_request request = {
         .method = kb_bytes_text("POST"),
         .path = kb_bytes_text(aws->path),
         .headers = headers,
         .header_count = attempt->request.header_count,
-        .payload_hash = {(const uint8_t *)hash, sizeof hash},
+        .payload_hash = {(const uint8_t *)hash, sizeof hash - 1},
     };
     const struct kb_sigv4_scope scope = {
         .time = attempt->signed_at,
