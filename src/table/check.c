@@ -6,9 +6,9 @@
 
 #include "attr/attr.h"
 
-static enum kb_status check_item(const struct kb_table_schema *schema, struct kb_bytes text,
-                                 struct kb_buffer *key, struct kb_arena *arena,
-                                 struct kb_error *err)
+enum kb_status kb_table_check_item(struct kb_buffer *key, const struct kb_table_schema *schema,
+                                   struct kb_bytes text, struct kb_arena *arena,
+                                   struct kb_error *err)
 {
     struct kb_item item;
     enum kb_status status = kb_item_parse(&item, text, arena, err);
@@ -29,7 +29,7 @@ enum kb_status kb_table_check(struct kb_table *table, const struct kb_bytes *ite
     for (size_t i = 0; status == KB_OK && i < n; i++) {
         kb_arena_reset(&arena);
         kb_buffer_reset(&key);
-        status = check_item(&table->schema, items[i], &key, &arena, err);
+        status = kb_table_check_item(&key, &table->schema, items[i], &arena, err);
         if (status == KB_ERR_INPUT)
             *bad = i;
     }

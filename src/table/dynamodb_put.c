@@ -44,14 +44,8 @@ static enum kb_status check_items(struct dynamodb *d, const struct kb_bytes *ite
 
     kb_buffer_reset(&d->keys);
     for (size_t i = 0; status == KB_OK && i < n; i++) {
-        struct kb_item parsed;
-
         kb_arena_reset(&d->arena);
-        status = kb_item_parse(&parsed, items[i], &d->arena, err);
-        if (status == KB_OK)
-            status = kb_table_encode_parsed(&d->keys, schema, &parsed, err);
-        if (status == KB_OK)
-            status = kb_table_check_indexes(schema, &parsed, err);
+        status = kb_table_check_item(&d->keys, schema, items[i], &d->arena, err);
         if (status == KB_ERR_INPUT)
             *bad = i;
     }

@@ -91,6 +91,13 @@ KB_MUST_CHECK enum kb_status kb_table_merge(bool *out, size_t *merged, struct kb
                                             size_t n, struct kb_arena *arena,
                                             struct kb_error *err);
 
+/* What every table asks of an item before it takes it: that it is one, its key
+ * attributes, and the types of index keys. Appends the encoded key. */
+KB_MUST_CHECK enum kb_status kb_table_check_item(struct kb_buffer *key,
+                                                 const struct kb_table_schema *schema,
+                                                 struct kb_bytes text, struct kb_arena *arena,
+                                                 struct kb_error *err);
+
 /* Appends the encoded form of a value given as text (see kb_table_query).
  * KB_ERR_USAGE. */
 KB_MUST_CHECK enum kb_status kb_table_encode_text(struct kb_buffer *out,
