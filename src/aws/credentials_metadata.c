@@ -9,6 +9,7 @@
 
 #include <keybridge/file.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,23 +48,14 @@ static bool host_is(const char *host, size_t size, const char *name)
 /* 127.a.b.c, each a decimal number; no other spelling of it. */
 static bool is_loopback(const char *host, size_t size)
 {
-    unsigned parts = 0;
-    size_t i = 0;
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
 
-    while (i < size) {
-        size_t start = i;
-        unsigned value = 0;
-
-        for (; i < size && host[i] >= '0' && host[i] <= '9' && i - start < 4; i++)
-            value = value * 10 + (unsigned)(host[i] - '0');
-        if (i == start || value > 255 || (parts == 0 && value != 127) ||
-            (i - start > 1 && host[start] == '0'))
-            return false;
-        parts++;
-        if (i < size && (host[i] != '.' || ++i == size))
-            return false;
-    }
-    return parts == 4;
+    if (size >= sizeof text)
+        return false;
+    memcpy(text, host, size);
+    text[size] = 0;
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 bool kb_container_url_is_safe(const char *url)
