@@ -3,6 +3,7 @@ dist_pkgdata_DATA += \
 	hsm-config/keybridge.module
 dist_pkgdata_SCRIPTS = hsm-config/init-token.sh
 EXTRA_DIST += \
+	hsm-config/profiles/no-aes-gcm.conf \
 	hsm-config/profiles/no-aes-key-wrap.conf \
 	hsm-config/profiles/no-cbc-pad.conf \
 	hsm-config/profiles/no-hmac-sha512.conf \

@@ -5,6 +5,9 @@
 #include <stdio.h>
 
 /* Newer than the header. */
+#ifndef CKR_AEAD_DECRYPT_FAILED
+#define CKR_AEAD_DECRYPT_FAILED 0x42UL
+#endif
 #ifndef CKR_COPY_PROHIBITED
 #define CKR_COPY_PROHIBITED 0x1aUL
 #endif
@@ -31,6 +34,7 @@
     X(CKR_ATTRIBUTE_TYPE_INVALID, KB_ERR_UNSUPPORTED, TEMPLATE, NULL)                              \
     X(CKR_ATTRIBUTE_VALUE_INVALID, KB_ERR_UNSUPPORTED, TEMPLATE, NULL)                             \
     X(CKR_COPY_PROHIBITED, KB_ERR_DENIED, FAIL, HINT_POLICY)                                       \
+    X(CKR_AEAD_DECRYPT_FAILED, KB_ERR_AUTH, BYTES, NULL)                                           \
     X(CKR_ACTION_PROHIBITED, KB_ERR_DENIED, FAIL, HINT_POLICY)                                     \
     X(CKR_DATA_INVALID, KB_ERR_TOKEN, BYTES, NULL)                                                 \
     X(CKR_DATA_LEN_RANGE, KB_ERR_TOKEN, BYTES, NULL)                                               \

@@ -13,24 +13,6 @@ static unsigned uses_of(enum kb_key_use use)
                                 : MAY_ENCRYPT | MAY_DECRYPT;
 }
 
-/* CKA_MODIFIABLE stays true: SoftHSM makes no session copy of a key that may
- * not be modified, and without the copy every use costs several times more. */
-void policy_put(struct template *out, const struct new_key *key, unsigned policy)
-{
-    static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    static CK_ATTRIBUTE unwrapped[] = {
-        {CKA_SENSITIVE, &yes, sizeof yes},
-        {CKA_EXTRACTABLE, &no, sizeof no},
-    };
-
-    template_flag(out, CKA_MODIFIABLE, true);
-    if (policy & POLICY_MECHANISMS)
-        template_bytes(out, CKA_ALLOWED_MECHANISMS, key->allowed,
-                       key->allowed_count * sizeof key->allowed[0]);
-    if (policy & POLICY_UNWRAP)
-        template_bytes(out, CKA_UNWRAP_TEMPLATE, unwrapped, sizeof unwrapped);
-}
-
 static void fill(struct template *out, const struct new_key *key, unsigned policy)
 {
     out->count = out->numbers_used = 0;
@@ -137,7 +119,7 @@ static enum kb_status check_spec(const struct kb_key_spec *spec, struct kb_error
     if (spec->use == KB_KEY_USE_UNKNOWN || spec->type == KB_KEY_TYPE_UNKNOWN)
         return kb_error_set(err, KB_ERR_USAGE, "a new key needs a use and a type");
     if (!fits(spec->use, spec->type))
-        return kb_error_set(err, KB_ERR_USAGE, "a %s key cannot be of type %s",
+        return kb_error_set(err, KB_ERR_USAGE, "a key of use %s cannot be of type %s",
                             kb_key_use_format(spec->use), kb_key_type_format(spec->type));
     if (spec->public_only && !is_pair(spec->type))
         return kb_error_set(err, KB_ERR_USAGE, "a key of type %s has no public half",
@@ -188,7 +170,6 @@ static enum kb_status start(struct helper *helper, const struct kb_key_spec *spe
     enum kb_status status = check_spec(spec, err);
     uint8_t random[8];
     CK_ULONG count;
-    CK_RV rv;
 
     if (status == KB_OK)
         status = key_count(helper, spec->name, &count, err);
@@ -196,9 +177,9 @@ static enum kb_status start(struct helper *helper, const struct kb_key_spec *spe
         return status;
     if (count > 0)
         return kb_error_set(err, KB_ERR_EXISTS, "the token has a key '%s' already", spec->name);
-    rv = helper->f->C_GenerateRandom(helper->session, random, sizeof random);
-    if (rv != CKR_OK)
-        return helper_error(helper, err, rv, "C_GenerateRandom");
+    status = random_fill(helper, random, sizeof random, err);
+    if (status != KB_OK)
+        return status;
     *key = (struct new_key){
         .spec = spec,
         .type = key_type_is_rsa(spec->type)   ? CKK_RSA

@@ -52,47 +52,54 @@ static enum kb_status run(struct helper *helper, bool encrypt, struct kb_bytes i
                         mechanism_row(helper->vendor, MECHANISM_CBC_PAD)->name);
 }
 
-static void put_failed(struct kb_buffer *answer)
+bool answer_text_begin(struct answer_text *text, struct kb_buffer *answer, size_t iv_size,
+                       size_t room)
 {
-    kb_buffer_put_u16(answer, KB_ERR_AUTH);
+    size_t head = 2 + iv_size + 4;
+
+    *text = (struct answer_text){.before = answer->size, .iv_size = iv_size, .room = room};
+    text->out = kb_buffer_extend(answer, head + room);
+    if (text->out)
+        text->out += head;
+    return text->out != NULL;
+}
+
+void answer_text_end(const struct answer_text *text, struct kb_buffer *answer,
+                     enum kb_status status, const uint8_t *iv, size_t size)
+{
+    if (status != KB_OK || size > text->room)
+        size = 0;
+    kb_wipe(text->out + size, text->room - size);
+    answer->size = text->before;
+    kb_buffer_put_u16(answer, (uint16_t)status);
+    if (status != KB_OK)
+        return;
+    kb_buffer_put(answer, iv, text->iv_size);
+    kb_buffer_put_u32(answer, (uint32_t)size);
+    (void)kb_buffer_extend(answer, size); /* it is there already */
 }
 
 static enum kb_status run_item(struct helper *helper, bool encrypt, CK_OBJECT_HANDLE object,
                                const struct kb_request_item *item, struct kb_buffer *answer,
                                struct kb_error *err)
 {
-    size_t before = answer->size, room = item->bytes.size + BLOCK;
+    size_t room = item->bytes.size + BLOCK;
+    struct answer_text text;
     CK_ULONG size = room;
     enum kb_status status;
-    uint8_t *out;
 
     if (!encrypt && (item->bytes.size == 0 || item->bytes.size % BLOCK)) {
-        put_failed(answer);
+        kb_buffer_put_u16(answer, KB_ERR_AUTH);
         return KB_OK;
     }
     status = start(helper, encrypt, object, item->iv, err);
     if (status != KB_OK)
         return status;
-    kb_buffer_put_u16(answer, KB_OK);
-    kb_buffer_put_u32(answer, 0);
-    out = kb_buffer_extend(answer, room);
-    if (!out)
+    if (!answer_text_begin(&text, answer, 0, room))
         return kb_buffer_check(answer, err);
-    status = run(helper, encrypt, item->bytes, out, &size, err);
-    if (status != KB_OK || size > room)
-        size = 0;
-    kb_wipe(out + size, room - size);
-    answer->size = before;
-    if (status == KB_ERR_AUTH) {
-        put_failed(answer);
-        return KB_OK;
-    }
-    if (status == KB_OK) {
-        kb_buffer_put_u16(answer, KB_OK);
-        kb_buffer_put_u32(answer, (uint32_t)size);
-        (void)kb_buffer_extend(answer, size); /* it is there already */
-    }
-    return status;
+    status = run(helper, encrypt, item->bytes, text.out, &size, err);
+    answer_text_end(&text, answer, status, NULL, size);
+    return status == KB_ERR_AUTH ? KB_OK : status;
 }
 
 enum kb_status cipher_run(struct helper *helper, const struct kb_request *request,

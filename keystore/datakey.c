@@ -35,13 +35,6 @@ static enum kb_status begin(struct work *work, struct helper *helper,
     return KB_OK;
 }
 
-enum kb_status work_fail(struct work *work, struct kb_error *err, CK_RV rv, const char *call,
-                         enum kb_wrap_algorithm algorithm)
-{
-    return helper_error(work->helper, err, rv, "%s with %s and key '%.64s'", call,
-                        mechanism_wrap_name(algorithm), work->name);
-}
-
 static void destroy(struct work *work, CK_OBJECT_HANDLE object)
 {
     (void)work->helper->f->C_DestroyObject(work->helper->session, object);

@@ -24,6 +24,8 @@ struct work {
     uint32_t kept_count;
 };
 
+/* --- error.c ------------------------------------------------------------------------ */
+
 enum kb_status work_fail(struct work *work, struct kb_error *err, CK_RV rv, const char *call,
                          enum kb_wrap_algorithm algorithm);
 

@@ -49,6 +49,14 @@ struct kept_keys {
     uint32_t hint; /* where to look for a free one */
 };
 
+/* Who makes the IVs of AES-GCM. */
+enum iv_origin {
+    IV_UNKNOWN,
+    IV_CALLER,      /* we do, and the token takes them */
+    IV_OVERWRITTEN, /* the token does, and writes them over the zeros it is given */
+    IV_APPENDED,    /* the token does, given none, and puts them behind the tag */
+};
+
 struct helper {
     CK_FUNCTION_LIST **modules; /* those that are initialised; NULL-terminated */
     bool own_arguments;         /* initialised with the caller's parameters, not p11-kit's */
@@ -66,6 +74,11 @@ struct helper {
     bool unwrap_with_length; /* learned, or the vendor's */
     bool make_by_generating; /* learned: the token refuses C_CreateObject of data keys */
     bool copy_refused;       /* learned: kept data keys have to be unwrapped again */
+    enum iv_origin iv_origin;
+    const char *iv_fault;      /* why nothing is encrypted by AES-GCM; NULL: nothing known */
+    CK_OBJECT_HANDLE iv_key;   /* a throw-away one to try that with; or CK_INVALID_HANDLE */
+    struct kb_gcm *iv_outside; /* the same key outside; NULL when its value is not known */
+    uint8_t last_iv[KB_GCM_IV_SIZE];
     bool has_secret;
     uint8_t secret[32]; /* of this process: keys for what PKCS#1 v1.5 does not decrypt */
 };
@@ -145,7 +158,7 @@ void key_id_format(char *out, size_t room, const uint8_t *data, size_t size);
 void key_id_make(uint8_t id[KEY_ID_SIZE], const struct kb_key_spec *spec,
                  enum kb_key_origin origin, const uint8_t random[8]);
 
-/* --- create.c, pair.c ------------------------------------------------------------- */
+/* --- create.c, pair.c, policy.c ------------------------------------------------------------- */
 
 /* Attributes that only add protection: a token that refuses one gets the key
  * without it, and the key is shown as not protected in that way. */
@@ -231,7 +244,33 @@ bool session_is_well(struct helper *helper);
 KB_MUST_CHECK enum kb_status cipher_run(struct helper *helper, const struct kb_request *request,
                                         struct kb_buffer *answer, struct kb_error *err);
 
-/* --- probe.c, extract.c ----------------------------------------------------------- */
+/* A text of an answer is made in place, behind the item's head: its status, the
+ * `iv_size` bytes of an IV, its size. */
+struct answer_text {
+    size_t before; /* size of the answer without it */
+    size_t iv_size;
+    uint8_t *out;
+    size_t room;
+};
+
+/* False when there is no room: kb_buffer_check tells. */
+bool answer_text_begin(struct answer_text *text, struct kb_buffer *answer, size_t iv_size,
+                       size_t room);
+/* `size` of its bytes are kept; with another status than KB_OK, none. */
+void answer_text_end(const struct answer_text *text, struct kb_buffer *answer,
+                     enum kb_status status, const uint8_t *iv, size_t size);
+
+/* --- gcm_serve.c, random.c ------------------------------------------------------------------ */
+
+KB_MUST_CHECK enum kb_status gcm_serve(struct helper *helper, const struct kb_request *request,
+                                       struct kb_buffer *answer, struct kb_error *err);
+/* C_GenerateRandom; what it left zero is no success. */
+KB_MUST_CHECK enum kb_status random_fill(struct helper *helper, uint8_t *out, size_t size,
+                                         struct kb_error *err);
+KB_MUST_CHECK enum kb_status random_serve(struct helper *helper, const struct kb_request *request,
+                                          struct kb_buffer *answer, struct kb_error *err);
+
+/* --- probe.c, probe_gcm.c, extract.c ------------------------------------------------ */
 
 KB_MUST_CHECK enum kb_status probe_run(struct helper *helper, struct kb_buffer *answer,
                                        struct kb_error *err);

@@ -251,6 +251,17 @@ static bool is_pair_type(CK_KEY_TYPE type)
     return type == CKK_RSA || type == CKK_EC;
 }
 
+/* True when a key may do AES-GCM and the token lets it do nothing else. */
+static bool is_for_gcm(struct helper *helper, CK_OBJECT_HANDLE object)
+{
+    CK_MECHANISM_TYPE allowed = 0;
+    CK_ULONG size = sizeof allowed;
+
+    return attribute_read(helper, object, CKA_ALLOWED_MECHANISMS, &allowed, &size) == CKR_OK &&
+           size == sizeof allowed &&
+           mechanism_row(helper->vendor, MECHANISM_GCM)->number == allowed;
+}
+
 /* A pair wraps by its public half, and decrypts by its private one. */
 static enum kb_key_use use_of(const struct kb_key_info *info, bool pair)
 {
@@ -271,6 +282,8 @@ static void classify(struct helper *helper, CK_OBJECT_HANDLE object, struct kb_k
         info->type = pair_type(helper, object, type, &info->bits);
     } else if (type == CKK_AES) {
         info->type = aes_type(size);
+        if (info->use == KB_KEY_CONTENT && is_for_gcm(helper, object))
+            info->use = KB_KEY_ENVELOPE;
     } else {
         info->type = allowed_type(helper, object);
         if (info->type == KB_KEY_TYPE_UNKNOWN)
@@ -292,7 +305,7 @@ static bool may_be(const struct kb_key_info *info, enum kb_key_use use)
 static bool is_of(enum kb_key_type type, enum kb_key_use use, CK_KEY_TYPE token_type)
 {
     if (key_type_is_rsa(type))
-        return token_type == CKK_RSA && use != KB_KEY_CONTENT;
+        return token_type == CKK_RSA && (use == KB_KEY_WRAP || use == KB_KEY_SIGN);
     if (key_type_is_ec(type))
         return token_type == CKK_EC && use == KB_KEY_SIGN;
     if (type <= KB_KEY_AES_256)
@@ -306,7 +319,7 @@ static bool take_record(struct kb_key_info *info, const uint8_t *id, CK_ULONG si
                         CK_KEY_TYPE type, enum kb_key_type told)
 {
     if (size != KEY_ID_SIZE || id[0] != 'K' || id[1] != 'B' || id[2] != ID_FORMAT ||
-        id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_CONTENT || id[4] == KB_KEY_TYPE_UNKNOWN ||
+        id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_ENVELOPE || id[4] == KB_KEY_TYPE_UNKNOWN ||
         id[4] > KB_KEY_EC || id[5] < KB_KEY_GENERATED || id[5] > KB_KEY_IMPORTED)
         return false;
     if (!is_of((enum kb_key_type)id[4], (enum kb_key_use)id[3], type) ||

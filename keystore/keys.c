@@ -4,6 +4,7 @@
  */
 #include "keystore/pool.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A request about one key by name, or about none. */
@@ -69,6 +70,31 @@ enum kb_status kb_key_destroy(struct kb_token *token, const char *name, struct k
     return ask(token, KB_VERB_DESTROY, name, KB_CHANGES, &payload, err);
 }
 
+void kb_key_count_name(char out[KB_COUNT_NAME_ROOM], const struct kb_key_info *info)
+{
+    if (info->origin != KB_KEY_ADOPTED)
+        snprintf(out, KB_COUNT_NAME_ROOM, "%s", info->version);
+    else if (info->id[0])
+        snprintf(out, KB_COUNT_NAME_ROOM, "id:%s", info->id);
+    else
+        snprintf(out, KB_COUNT_NAME_ROOM, "name:%s", info->name);
+}
+
+/* Sets info->encryptions. */
+static void fill_count(struct kb_token *token, struct kb_key_info *info)
+{
+    struct kb_keystore *keystore = token->keystore;
+    char name[KB_COUNT_NAME_ROOM];
+
+    info->encryptions = 0;
+    if (info->use != KB_KEY_ENVELOPE)
+        return;
+    kb_key_count_name(name, info);
+    if (kb_counts_get(keystore->counts, &info->encryptions, keystore->info.serial, name, NULL) !=
+        KB_OK)
+        info->encryptions = KB_GCM_ENCRYPTIONS_UNKNOWN;
+}
+
 enum kb_status kb_key_find(struct kb_token *token, const char *name, struct kb_key_info *out,
                            struct kb_error *err)
 {
@@ -77,6 +103,8 @@ enum kb_status kb_key_find(struct kb_token *token, const char *name, struct kb_k
 
     if (status == KB_OK && (!kb_key_info_get(&payload, out) || !kb_reader_done(&payload)))
         status = kb_token_nonsense(token, err);
+    if (status == KB_OK)
+        fill_count(token, out);
     return status;
 }
 
@@ -90,7 +118,9 @@ enum kb_status kb_key_list(struct kb_token *token,
 
     if (status != KB_OK)
         return status;
-    while (payload.left > 0 && kb_key_info_get(&payload, &info))
+    while (payload.left > 0 && kb_key_info_get(&payload, &info)) {
+        fill_count(token, &info);
         each(ctx, &info);
+    }
     return kb_reader_done(&payload) ? KB_OK : kb_token_nonsense(token, err);
 }

@@ -23,6 +23,7 @@ static void keystore_free(struct kb_keystore *keystore)
     free((void *)(uintptr_t)keystore->options.module_parameters);
     free((void *)(uintptr_t)keystore->options.softhsm2_conf);
     free((void *)(uintptr_t)keystore->options.helper);
+    kb_counts_free(keystore->counts);
     pthread_mutex_destroy(&keystore->lock);
     pthread_mutex_destroy(&keystore->login);
     free(keystore);
@@ -55,10 +56,11 @@ static enum kb_status keystore_new(struct kb_keystore **out,
     for (size_t i = 0; i < 5; i++)
         if (*texts[i] && !copy_text(texts[i]))
             copied = false;
-    if (!copied) {
+    if (!copied || kb_counts_new(&keystore->counts, options->counts, NULL) != KB_OK) {
         keystore_free(keystore);
         return kb_error_set(err, KB_ERR_MEMORY, "no memory for a keystore");
     }
+    keystore->options.counts = NULL; /* the caller's; kb_counts has a copy */
     *out = keystore;
     return KB_OK;
 }

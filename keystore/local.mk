@@ -1,7 +1,9 @@
 # The client, as part of the library.
 libkb_la_SOURCES += \
+	keystore/counts.c keystore/counts.h \
 	keystore/frame.c \
 	keystore/import.c \
+	keystore/jobs.c \
 	keystore/keys.c \
 	keystore/keystore.c \
 	keystore/names.c \
@@ -21,23 +23,30 @@ keybridge_token_SOURCES = \
 	keystore/error.c \
 	keystore/extract.c \
 	keystore/frame.c \
+	keystore/gcm.c keystore/gcm.h \
+	keystore/gcm_serve.c \
 	keystore/helper.h \
 	keystore/info.c \
+	keystore/ivs.c \
 	keystore/kept.c \
 	keystore/key.c \
 	keystore/mechanism.c keystore/mechanism.h \
 	keystore/module.c \
 	keystore/names.c \
 	keystore/pair.c \
+	keystore/policy.c \
 	keystore/probe.c keystore/probe.h \
+	keystore/probe_gcm.c \
 	keystore/probe_pair.c \
 	keystore/protocol.c \
 	keystore/public.c \
+	keystore/random.c \
 	keystore/rsa.c \
 	keystore/session.c \
 	keystore/sign.c \
 	keystore/template.c keystore/template.h \
 	keystore/token.c \
+	keystore/trial.c \
 	keystore/uri.c
 keybridge_token_CFLAGS = $(AM_CFLAGS) $(P11KIT_CFLAGS)
 keybridge_token_LDADD = libkb_base.la $(P11KIT_LIBS)

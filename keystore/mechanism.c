@@ -12,6 +12,7 @@ static const struct mechanism_row common[] = {
     ROW(SECRET_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, PARAMETER_NONE, "secret key generation"),
     ROW(KEY_WRAP, CKM_AES_KEY_WRAP, PARAMETER_NONE, "AES key wrap (RFC 3394)"),
     ROW(CBC_PAD, CKM_AES_CBC_PAD, PARAMETER_IV, "AES-CBC with padding"),
+    ROW(GCM, CKM_AES_GCM, PARAMETER_GCM, "AES-GCM"),
     ROW(HMAC_SHA224, CKM_SHA224_HMAC, PARAMETER_NONE, "HMAC-SHA-224"),
     ROW(HMAC_SHA256, CKM_SHA256_HMAC, PARAMETER_NONE, "HMAC-SHA-256"),
     ROW(HMAC_SHA384, CKM_SHA384_HMAC, PARAMETER_NONE, "HMAC-SHA-384"),
@@ -174,6 +175,8 @@ size_t mechanisms_of_key(enum mechanism out[KEY_MECHANISMS_MAX], size_t *must,
         return one(out, must, MECHANISM_KEY_WRAP);
     if (use == KB_KEY_CONTENT)
         return one(out, must, MECHANISM_CBC_PAD);
+    if (use == KB_KEY_ENVELOPE)
+        return one(out, must, MECHANISM_GCM);
     if (use == KB_KEY_SIGN && kb_key_type_hash(type, &hash))
         return one(out, must, mechanism_of_hash(hash));
     return 0;

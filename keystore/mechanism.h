@@ -14,6 +14,7 @@ enum mechanism {
     MECHANISM_SECRET_KEY_GEN,
     MECHANISM_KEY_WRAP,
     MECHANISM_CBC_PAD,
+    MECHANISM_GCM,
     MECHANISM_HMAC_SHA224,
     MECHANISM_HMAC_SHA256,
     MECHANISM_HMAC_SHA384,
@@ -35,6 +36,7 @@ enum mechanism_parameter {
     PARAMETER_NONE,
     PARAMETER_IV,      /* 16 bytes, given for each operation */
     PARAMETER_OAEP,    /* see mechanism_oaep */
+    PARAMETER_GCM,     /* see gcm_run */
     PARAMETER_WRAP_IV, /* RFC 3394's default initial value, spelled out */
 };
 

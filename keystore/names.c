@@ -12,6 +12,7 @@ static const char *const uses[] = {
     [KB_KEY_WRAP] = "wrap",
     [KB_KEY_SIGN] = "sign",
     [KB_KEY_CONTENT] = "content",
+    [KB_KEY_ENVELOPE] = "envelope",
 };
 
 static const char *const types[] = {

@@ -233,6 +233,11 @@ enum kb_status kb_token_call(struct kb_token *token, const struct kb_request *re
     for (int attempt = 0; attempt < 2 && gone; attempt++) {
         struct kb_error why = {.status = KB_OK};
 
+        if (repeat == KB_COUNTED && attempt > 0) {
+            status = kb_token_count(token, request->name, request->count, err);
+            if (status != KB_OK)
+                return status;
+        }
         if (repeat == KB_ONCE && !token->pid)
             return kb_error_set(err, KB_ERR_TOKEN,
                                 "data keys kept in the token were lost with its session");
@@ -240,7 +245,8 @@ enum kb_status kb_token_call(struct kb_token *token, const struct kb_request *re
         if (status != KB_OK)
             return status;
         status = exchange(token, request, payload, &gone, &refused, &why);
-        if (gone && attempt == 0 && (repeat == KB_REPEAT || (repeat == KB_CHANGES && refused)))
+        if (gone && attempt == 0 &&
+            (repeat == KB_REPEAT || repeat == KB_COUNTED || (repeat == KB_CHANGES && refused)))
             continue;
         if (status != KB_OK && err && err->status == KB_OK)
             *err = why;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#include "keystore/counts.h"
 #include "keystore/protocol.h"
 
 struct kb_keystore {
@@ -19,6 +20,17 @@ struct kb_keystore {
     bool pin_refused;      /* under `login`: a PIN is never tried twice */
     struct kb_token *idle;
     unsigned epoch; /* counts changes of keys; helpers keep what they looked up */
+    struct kb_counts *counts;
+};
+
+enum { KB_COUNT_NAME_ROOM = 264 };
+
+/* The envelope key that was used last, and what it is counted under. */
+struct kb_counted_key {
+    char name[256]; /* as asked for; "" when it has to be looked up */
+    char under[KB_COUNT_NAME_ROOM];
+    unsigned epoch;
+    int64_t until; /* kb_clock_ms */
 };
 
 struct kb_token {
@@ -34,10 +46,12 @@ struct kb_token {
     struct kb_buffer out;
     struct kb_buffer in;
     struct kb_buffer texts; /* results of kb_token_cipher */
+    struct kb_counted_key counted;
 };
 
 enum kb_repeat {
     KB_REPEAT,  /* once more with a new helper when this one is lost */
+    KB_COUNTED, /* so too, and encryptions are counted again before: both may have done them */
     KB_CHANGES, /* changes the token: only when the old helper surely did nothing */
     KB_ONCE,    /* never: it uses handles, which are lost with their helper */
 };
@@ -48,6 +62,10 @@ KB_MUST_CHECK enum kb_status kb_token_call(struct kb_token *token, const struct 
                                            enum kb_repeat repeat, struct kb_reader *payload,
                                            struct kb_error *err);
 
+/* Counts n encryptions by a key, before they are asked for. */
+KB_MUST_CHECK enum kb_status kb_token_count(struct kb_token *token, const char *key, size_t n,
+                                            struct kb_error *err);
+
 /* Ends the helper and gives the error for an answer that makes no sense. */
 enum kb_status kb_token_nonsense(struct kb_token *token, struct kb_error *err);
 
@@ -57,6 +75,10 @@ KB_MUST_CHECK enum kb_status kb_token_open_module(struct kb_token **out,
                                                   struct kb_keystore *keystore,
                                                   struct kb_error *err);
 void kb_token_free(struct kb_token *token);
+
+/* What a key is counted under: its version and, when another program made it,
+ * what it has of names. */
+void kb_key_count_name(char out[KB_COUNT_NAME_ROOM], const struct kb_key_info *info);
 
 /* For tests: the helper's process. */
 pid_t kb_token_pid(const struct kb_token *token);

@@ -5,77 +5,8 @@
  */
 #include "keystore/probe.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-void trial_add(struct trials *trials, bool good, CK_RV rv, const char *what, const char *format,
-               ...)
-{
-    struct kb_token_trial *row;
-    va_list args;
-
-    if (trials->count == TRIALS_MAX)
-        return;
-    row = &trials->rows[trials->count++];
-    snprintf(row->what, sizeof row->what, "%s", what);
-    va_start(args, format);
-    if (vsnprintf(row->outcome, sizeof row->outcome, format, args) < 0)
-        row->outcome[0] = 0;
-    va_end(args);
-    row->good = good;
-    row->ck_rv = rv;
-}
-
-void trials_put(const struct trials *trials, struct kb_buffer *answer)
-{
-    kb_buffer_put_u32(answer, trials->count);
-    for (uint32_t i = 0; i < trials->count; i++)
-        kb_trial_put(answer, &trials->rows[i]);
-}
-
-bool trial_step(struct trial *trial, const char *call, CK_RV rv)
-{
-    trial->call = call;
-    trial->rv = rv;
-    if (ckr_find(rv)->kind == CKR_CLASS_LOST)
-        trial->helper->lost = true;
-    return rv == CKR_OK;
-}
-
-void trial_conclude(struct trials *trials, const struct trial *trial, enum mechanism which,
-                    bool right)
-{
-    const struct mechanism_row *row = mechanism_row(trial->helper->vendor, which);
-    char what[sizeof trials->rows[0].what];
-
-    snprintf(what, sizeof what, "%s (%s)", row->what, row->name);
-    if (trial->rv != CKR_OK)
-        trial_add(trials, false, trial->rv, what, "refused: %s: %s", trial->call,
-                  ckr_find(trial->rv)->name);
-    else
-        trial_add(trials, right, CKR_OK, what, "%s",
-                  right ? "works" : "gives a wrong result: do not use this token");
-}
-
-static bool new_key(struct trial *trial, CK_KEY_TYPE type, const void *value, size_t size,
-                    bool open, unsigned uses, CK_OBJECT_HANDLE *key)
-{
-    struct helper *helper = trial->helper;
-    struct template wanted;
-
-    *key = CK_INVALID_HANDLE;
-    template_session_key(&wanted, type, !open, open, uses);
-    template_bytes(&wanted, CKA_VALUE, value, size);
-    return trial_step(trial, "C_CreateObject",
-                helper->f->C_CreateObject(helper->session, wanted.rows, wanted.count, key));
-}
-
-void trial_end_key(struct helper *helper, CK_OBJECT_HANDLE key)
-{
-    if (key != CK_INVALID_HANDLE)
-        (void)helper->f->C_DestroyObject(helper->session, key);
-}
 
 static bool is_hex(const uint8_t *data, size_t size, const char *text)
 {
@@ -120,8 +51,9 @@ static void try_key_wrap(struct helper *helper, struct trials *trials)
         wrapping_value[i] = i;
         value[i] = (uint8_t)(i < 16 ? i * 0x11 : i - 16);
     }
-    if (new_key(&trial, CKK_AES, wrapping_value, 32, false, MAY_WRAP | MAY_UNWRAP, &wrapping) &&
-        new_key(&trial, CKK_AES, value, 32, true, MAY_ENCRYPT | MAY_DECRYPT, &data)) {
+    if (trial_new_key(&trial, CKK_AES, wrapping_value, 32, false, MAY_WRAP | MAY_UNWRAP,
+                      &wrapping) &&
+        trial_new_key(&trial, CKK_AES, value, 32, true, MAY_ENCRYPT | MAY_DECRYPT, &data)) {
         (void)trial_step(&trial, "C_WrapKey",
                    helper->f->C_WrapKey(helper->session, &mechanism, wrapping, data, wrapped,
                                         &size));
@@ -154,7 +86,7 @@ static void try_hmac(struct helper *helper, struct trials *trials, enum kb_hash 
     bool right = false;
 
     memset(value, 0xaa, sizeof value);
-    if (new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
+    if (trial_new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
                 &key) &&
         trial_step(&trial, "C_SignInit", helper->f->C_SignInit(helper->session, &mechanism, key)) &&
         trial_step(&trial, "C_Sign",
@@ -182,7 +114,8 @@ static void try_cbc(struct helper *helper, struct trials *trials)
     CK_ULONG size = sizeof out, back_size = sizeof back;
     bool right = false;
 
-    if (new_key(&trial, CKK_AES, value, sizeof value, false, MAY_ENCRYPT | MAY_DECRYPT, &key) &&
+    if (trial_new_key(&trial, CKK_AES, value, sizeof value, false, MAY_ENCRYPT | MAY_DECRYPT,
+                      &key) &&
         trial_step(&trial, "C_EncryptInit",
              helper->f->C_EncryptInit(helper->session, &mechanism, key)) &&
         trial_step(&trial, "C_Encrypt",
@@ -214,8 +147,8 @@ static void try_policy(struct helper *helper, struct trials *trials)
     CK_ULONG size = sizeof out;
     CK_RV rv;
 
-    if (!new_key(&trial, CKK_AES, value, 32, false, MAY_WRAP | MAY_UNWRAP, &wrapping) ||
-        !new_key(&trial, CKK_AES, value, 32, false, MAY_ENCRYPT | MAY_DECRYPT, &closed)) {
+    if (!trial_new_key(&trial, CKK_AES, value, 32, false, MAY_WRAP | MAY_UNWRAP, &wrapping) ||
+        !trial_new_key(&trial, CKK_AES, value, 32, false, MAY_ENCRYPT | MAY_DECRYPT, &closed)) {
         trial_add(trials, false, trial.rv, "the token's policy", "not tried: %s: %s", trial.call,
                   ckr_find(trial.rv)->name);
     } else {
@@ -256,7 +189,7 @@ static void try_short_mac(struct helper *helper, struct trials *trials)
     CK_ULONG size = sizeof mac;
     CK_RV rv = CKR_CANCEL;
 
-    if (new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
+    if (trial_new_key(&trial, CKK_GENERIC_SECRET, value, sizeof value, false, MAY_SIGN | MAY_VERIFY,
                 &key) &&
         trial_step(&trial, "C_SignInit", f->C_SignInit(helper->session, &mechanism, key)))
         (void)trial_step(&trial, "C_Sign",
@@ -293,6 +226,7 @@ enum kb_status probe_run(struct helper *helper, struct kb_buffer *answer, struct
     for (enum kb_hash hash = KB_SHA224; hash <= KB_SHA512; hash++)
         try_hmac(helper, &trials, hash);
     try_cbc(helper, &trials);
+    probe_gcm(helper, &trials);
     probe_pairs(helper, &trials);
     try_policy(helper, &trials);
     try_short_mac(helper, &trials);

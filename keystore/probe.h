@@ -30,7 +30,13 @@ bool trial_step(struct trial *trial, const char *call, CK_RV rv);
 /* A mechanism's row, by how far its trial came and what came out. */
 void trial_conclude(struct trials *trials, const struct trial *trial, enum mechanism which,
                     bool right);
+/* A throw-away key in the session; *key is for trial_end_key whatever happens. */
+bool trial_new_key(struct trial *trial, CK_KEY_TYPE type, const void *value, size_t size, bool open,
+                   unsigned uses, CK_OBJECT_HANDLE *key);
 void trial_end_key(struct helper *helper, CK_OBJECT_HANDLE key);
+
+/* AES-GCM, and who makes its IVs. */
+void probe_gcm(struct helper *helper, struct trials *trials);
 
 /* The mechanisms of RSA and EC keys. */
 void probe_pairs(struct helper *helper, struct trials *trials);

@@ -106,7 +106,7 @@ static void put_spec(struct kb_buffer *frame, const struct kb_key_spec *spec)
 static void get_spec(struct kb_reader *reader, struct kb_key_spec *spec)
 {
     spec->name = get_name(reader);
-    spec->use = (enum kb_key_use)get_below(reader, KB_KEY_CONTENT + 1);
+    spec->use = (enum kb_key_use)get_below(reader, KB_KEY_ENVELOPE + 1);
     spec->type = (enum kb_key_type)get_below(reader, KB_KEY_EC + 1);
     spec->release_never = get_flag(reader);
     spec->public_only = get_flag(reader);
@@ -141,7 +141,7 @@ static void get_open(struct kb_reader *reader, struct kb_request *request)
 }
 
 /* What every item of the verb consists of. */
-enum { HAS_HANDLE = 1, HAS_IV = 2, HAS_BYTES = 4, HAS_ALGORITHM = 8 };
+enum { HAS_HANDLE = 1, HAS_IV = 2, HAS_BYTES = 4, HAS_ALGORITHM = 8, HAS_GCM = 16 };
 
 static unsigned item_parts(enum kb_verb verb)
 {
@@ -152,11 +152,43 @@ static unsigned item_parts(enum kb_verb verb)
         return HAS_BYTES;
     case KB_VERB_CIPHER:
         return HAS_HANDLE | HAS_IV | HAS_BYTES;
+    case KB_VERB_GCM:
+        return HAS_GCM;
     case KB_VERB_FORGET:
         return HAS_HANDLE;
     default:
         return 0;
     }
+}
+
+/* An IV, what is authenticated only, and a text or one with its tag. */
+enum { GCM_BYTES_MAX = KB_TOKEN_GCM_MAX + KB_GCM_TAG_SIZE, GCM_LEAST = KB_GCM_IV_SIZE + 4 + 4 };
+
+/* So every batch fits into one frame. */
+_Static_assert(KB_TOKEN_BATCH_MAX * (GCM_LEAST + KB_TOKEN_AAD_MAX + GCM_BYTES_MAX) <
+                   KB_FRAME_DATA_MAX,
+               "a batch of GCM jobs fits into a frame");
+
+static void put_gcm(struct kb_buffer *frame, const struct kb_request_item *item)
+{
+    kb_buffer_put(frame, item->iv, KB_GCM_IV_SIZE);
+    put_limited(frame, item->aad, KB_TOKEN_AAD_MAX);
+    put_limited(frame, item->bytes, GCM_BYTES_MAX);
+}
+
+static void get_iv(struct kb_reader *reader, uint8_t *out, size_t size)
+{
+    struct kb_bytes iv = kb_reader_take(reader, size);
+
+    if (iv.data)
+        memcpy(out, iv.data, size);
+}
+
+static void get_gcm(struct kb_reader *reader, struct kb_request_item *item)
+{
+    get_iv(reader, item->iv, KB_GCM_IV_SIZE);
+    item->aad = get_limited(reader, KB_TOKEN_AAD_MAX);
+    item->bytes = get_limited(reader, GCM_BYTES_MAX);
 }
 
 static void put_items(struct kb_buffer *frame, const struct kb_request *request)
@@ -175,6 +207,8 @@ static void put_items(struct kb_buffer *frame, const struct kb_request *request)
             kb_buffer_put_u8(frame, (uint8_t)item->algorithm);
         if (parts & HAS_BYTES)
             kb_buffer_put_lv(frame, item->bytes);
+        if (parts & HAS_GCM)
+            put_gcm(frame, item);
     }
 }
 
@@ -182,25 +216,24 @@ static void get_items(struct kb_reader *reader, struct kb_request *request)
 {
     unsigned parts = item_parts(request->verb);
     size_t least = (parts & HAS_HANDLE ? 4 : 0) + (parts & HAS_IV ? 16 : 0) +
-                   (parts & HAS_ALGORITHM ? 1 : 0) + (parts & HAS_BYTES ? 4 : 0);
+                   (parts & HAS_ALGORITHM ? 1 : 0) + (parts & HAS_BYTES ? 4 : 0) +
+                   (parts & HAS_GCM ? GCM_LEAST : 0);
 
     request->count = kb_reader_count(reader, KB_TOKEN_BATCH_MAX, least);
     for (uint32_t i = 0; parts && i < request->count; i++) {
         struct kb_request_item *item = &request->items[i];
-        struct kb_bytes iv;
 
         *item = (struct kb_request_item){0};
         if (parts & HAS_HANDLE)
             item->handle = kb_reader_u32(reader);
-        if (parts & HAS_IV) {
-            iv = kb_reader_take(reader, sizeof item->iv);
-            if (iv.data)
-                memcpy(item->iv, iv.data, sizeof item->iv);
-        }
+        if (parts & HAS_IV)
+            get_iv(reader, item->iv, sizeof item->iv);
         if (parts & HAS_ALGORITHM)
             item->algorithm = (enum kb_wrap_algorithm)get_below(reader, KB_WRAP_PKCS1 + 1);
         if (parts & HAS_BYTES)
             item->bytes = kb_reader_lv(reader);
+        if (parts & HAS_GCM)
+            get_gcm(reader, item);
     }
 }
 
@@ -256,7 +289,11 @@ bool kb_request_encode(struct kb_buffer *frame, const struct kb_request *request
     case KB_VERB_UNWRAP_KEYS:
     case KB_VERB_SIGN:
     case KB_VERB_CIPHER:
+    case KB_VERB_GCM:
         put_work(frame, request);
+        break;
+    case KB_VERB_RANDOM:
+        kb_buffer_put_u32(frame, request->count);
         break;
     case KB_VERB_FORGET:
         put_items(frame, request);
@@ -308,7 +345,11 @@ bool kb_request_decode(struct kb_request *request, struct kb_bytes body)
     case KB_VERB_UNWRAP_KEYS:
     case KB_VERB_SIGN:
     case KB_VERB_CIPHER:
+    case KB_VERB_GCM:
         get_work(&reader, request);
+        break;
+    case KB_VERB_RANDOM:
+        request->count = kb_reader_count(&reader, KB_RANDOM_MAX, 0);
         break;
     case KB_VERB_FORGET:
         get_items(&reader, request);
@@ -393,7 +434,7 @@ bool kb_answer_decode(struct kb_answer_head *head, struct kb_reader *reader, str
 
 #define KEY_INFO_FIELDS(TEXT, FLAG, NUMBER, ANSWER)                                                \
     TEXT(name) TEXT(version) TEXT(id) TEXT(mechanisms)                                             \
-    NUMBER(use, KB_KEY_CONTENT) NUMBER(type, KB_KEY_EC) NUMBER(origin, KB_KEY_IMPORTED)           \
+    NUMBER(use, KB_KEY_ENVELOPE) NUMBER(type, KB_KEY_EC) NUMBER(origin, KB_KEY_IMPORTED)           \
     NUMBER(bits, UINT32_MAX - 1) FLAG(public_only) FLAG(release_never)                             \
     ANSWER(release_never_enforced) ANSWER(mechanisms_enforced) ANSWER(on_token)                    \
     ANSWER(is_private) ANSWER(sensitive) ANSWER(always_sensitive) ANSWER(extractable)              \

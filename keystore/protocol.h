@@ -18,14 +18,15 @@
 #include "crypto/asymmetric.h"
 
 enum {
-    KB_PROTOCOL_VERSION = 2,
+    KB_PROTOCOL_VERSION = 3,
     KB_FRAME_DATA_MAX = 16 * 1024 * 1024,         /* items of one request and their lengths */
     KB_FRAME_MAX = KB_FRAME_DATA_MAX + 64 * 1024, /* a whole frame */
     KB_REQUEST_TEXT_MAX = 4096,                   /* names, URIs, paths */
     KB_REQUEST_PIN_MAX = 256,
     KB_REQUEST_VALUE_MAX = 4096, /* bytes of an imported key; RSA-4096 needs 2,400 */
     KB_HMAC_KEY_MAX = 512,
-    KB_LIST_MAX = 10000, /* keys or tokens in one answer */
+    KB_LIST_MAX = 10000,         /* keys or tokens in one answer */
+    KB_RANDOM_MAX = 64 * 1024,   /* random bytes of one answer */
 };
 
 enum kb_verb {
@@ -45,14 +46,15 @@ enum kb_verb {
     KB_VERB_CIPHER,
     KB_VERB_FORGET,
     KB_VERB_EXPORT_PUBLIC,
-    /* A number that is spoken for; a helper that lacks it says so. */
     KB_VERB_GCM,
+    KB_VERB_RANDOM,
 };
 
 struct kb_request_item {
     uint32_t handle;
     enum kb_wrap_algorithm algorithm;
-    uint8_t iv[16];
+    uint8_t iv[16]; /* GCM: the first 12 of them */
+    struct kb_bytes aad;
     struct kb_bytes bytes;
 };
 
@@ -77,7 +79,7 @@ struct kb_request {
     bool encrypt;
     enum kb_sign_scheme scheme;
     enum kb_hash hash;
-    uint32_t count; /* of items; for MAKE_KEYS just how many */
+    uint32_t count; /* of items; for MAKE_KEYS just how many; for RANDOM bytes */
     struct kb_request_item items[KB_TOKEN_BATCH_MAX];
 };
 

@@ -81,6 +81,10 @@ static enum kb_status with_session(struct helper *helper, const struct kb_reques
         return public_export(helper, request->name, answer, err);
     case KB_VERB_CIPHER:
         return cipher_run(helper, request, answer, err);
+    case KB_VERB_GCM:
+        return gcm_serve(helper, request, answer, err);
+    case KB_VERB_RANDOM:
+        return random_serve(helper, request, answer, err);
     case KB_VERB_FORGET:
         data_keys_forget(helper, request, answer);
         return KB_OK;

@@ -9,6 +9,8 @@ libkb_base_la_SOURCES = \
 	src/base/status.c \
 	src/base/text.c src/base/text.h \
 	src/crypto/asymmetric.c src/crypto/asymmetric.h \
+	src/crypto/failure.c src/crypto/failure.h \
+	src/crypto/gcm.c src/crypto/gcm.h \
 	src/crypto/keyparts.c \
 	src/crypto/padding.c src/crypto/oaep.h
 libkb_base_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
@@ -29,6 +31,7 @@ include src/table/local.mk
 libkb_la_SOURCES += \
 	src/conf/config.c \
 	src/crypto/crypto.c src/crypto/crypto.h \
+	src/crypto/signature.c src/crypto/signature.h \
 	src/ddbec/actions.c \
 	src/ddbec/config.c \
 	src/ddbec/ddbec.h \
@@ -95,13 +98,15 @@ keybridge_SOURCES = \
 	src/cli/schema.c \
 	src/cli/sealing.c \
 	src/cli/session.c \
+	src/cli/stop.c \
 	src/cli/table.c src/cli/table.h \
 	src/cli/talk.c \
 	src/cli/token.c
 keybridge_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 keybridge_LDADD = libkeybridge.la $(CJSON_LIBS)
 
-# The program of libkeybridge(3), built as its reader would; tests run it.
+# The program of libkeybridge(3), and one for streams, built as a reader would;
+# tests run them.
 noinst_PROGRAMS += encrypt-item
 encrypt_item_SOURCES = examples/encrypt-item.c
 encrypt_item_LDADD = libkeybridge.la

@@ -15,8 +15,8 @@ layer_of() {
     crypto | http | store | attr | conf) echo 1 ;;
     aws) echo 2 ;;
     table) echo 3 ;;
-    provider) echo 4 ;;
-    ddbec) echo 5 ;;
+    provider | keyring) echo 4 ;;
+    ddbec | esdk) echo 5 ;;
     sealed) echo 6 ;;
     cli) echo 7 ;;
     *) echo 9 ;;

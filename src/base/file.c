@@ -60,6 +60,7 @@ struct kb_outfile {
     char *path;
     char *temporary; /* NULL when the name is a device or pipe, written as it is */
     bool unnamed;    /* the file has no name yet: nothing is left when we are killed */
+    bool is_new;     /* what has got the name meanwhile stays */
 };
 
 static void outfile_free(struct kb_outfile *file)
@@ -81,14 +82,16 @@ static int open_unnamed(const char *path)
     return fd;
 }
 
-/* Gives an unnamed file the temporary name: linking cannot replace a file, a
- * rename can. */
+/* Gives an unnamed file its name if it is new, else the temporary one: linking
+ * cannot replace a file, a rename can. */
 static int name_file(struct kb_outfile *file)
 {
     char *suffix = file->temporary + strlen(file->temporary) - 6;
     char descriptor[64];
 
     snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", file->fd);
+    if (file->is_new)
+        return linkat(AT_FDCWD, descriptor, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW);
     for (int attempt = 0; attempt < 100; attempt++) {
         unsigned number;
 
@@ -105,65 +108,99 @@ static int name_file(struct kb_outfile *file)
     return -1;
 }
 
-static enum kb_status outfile_opened(struct kb_outfile **out, struct kb_outfile *file,
-                                     const char *path, struct kb_error *err)
+/* The name to write to: that a link points to, unless links are refused.
+ * KB_ERR_EXISTS, KB_ERR_DENIED. */
+static enum kb_status find_name(char **out, const char *path, enum kb_outfile_rule rule,
+                                struct kb_error *err)
 {
-    if (file->fd < 0) {
-        int number = errno;
+    struct stat there;
+    bool found = lstat(path, &there) == 0;
+    bool follow = found && S_ISLNK(there.st_mode);
 
-        outfile_free(file);
-        return kb_error_errno(err, number == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, number,
-                              "%s cannot be written", path);
-    }
-    *out = file;
+    *out = NULL;
+    if (found && rule == KB_OUTFILE_NEW)
+        return kb_error_set(err, KB_ERR_EXISTS, "%s is there already", path);
+    if (follow && rule == KB_OUTFILE_NO_LINK)
+        return kb_error_set(err, KB_ERR_DENIED, "%s is a link: it is not written through", path);
+    if (follow && there.st_uid != geteuid() && there.st_uid != 0)
+        return kb_error_set(err, KB_ERR_DENIED, "%s is a link that belongs to somebody else", path);
+    *out = follow ? realpath(path, NULL) : strdup(path);
+    /* /dev/stdout leads to a pipe that has no path. */
+    if (follow && !*out && stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        *out = strdup(path);
+    if (!*out && errno == ENOMEM)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    if (!*out)
+        return kb_error_errno(err, errno == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, errno,
+                              "%s is a link that leads nowhere", path);
     return KB_OK;
 }
 
-enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t mode,
-                               struct kb_error *err)
+/* Opens a device or pipe, which is written as it is; not a file that has come
+ * into its place. */
+static int open_device(const char *path, enum kb_outfile_rule rule)
 {
-    struct kb_outfile *file = calloc(1, sizeof *file);
-    size_t room = 0;
-    struct stat there;
+    int no_link = rule == KB_OUTFILE_REPLACE ? 0 : O_NOFOLLOW;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | no_link);
+    struct stat opened;
 
-    *out = NULL;
-    if (!file)
-        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
-    file->fd = -1;
-    if (lstat(path, &there) == 0 && S_ISLNK(there.st_mode) && there.st_uid != geteuid() &&
-        there.st_uid != 0) {
-        free(file);
-        return kb_error_set(err, KB_ERR_DENIED, "%s is a link that belongs to somebody else", path);
-    }
-    /* The name a link points to is the one to replace, not the link. */
-    file->path = realpath(path, NULL);
-    if (!file->path)
-        file->path = strdup(path);
-    if (file->path)
-        room = strlen(file->path) + sizeof ".XXXXXX";
-    file->temporary = room ? malloc(room) : NULL;
-    if (!file->path || !file->temporary) {
-        outfile_free(file);
-        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
-    }
-    if (stat(file->path, &there) == 0 && !S_ISREG(there.st_mode)) {
-        free(file->temporary);
-        file->temporary = NULL;
-        file->fd = open(file->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        return outfile_opened(out, file, path, err);
-    }
+    if (fd < 0 || (fstat(fd, &opened) == 0 && !S_ISREG(opened.st_mode)))
+        return fd;
+    close(fd);
+    errno = EEXIST;
+    return -1;
+}
+
+/* Opens the file beside its name: 0, or -1 and errno. */
+static int open_beside(struct kb_outfile *file, mode_t mode)
+{
+    size_t room = strlen(file->path) + sizeof ".XXXXXX";
+
+    file->temporary = malloc(room);
+    if (!file->temporary)
+        return -1;
     snprintf(file->temporary, room, "%s.XXXXXX", file->path);
     file->fd = open_unnamed(file->path);
     file->unnamed = file->fd >= 0;
     if (!file->unnamed)
         file->fd = mkostemp(file->temporary, O_CLOEXEC);
-    if (file->fd >= 0 && fchmod(file->fd, mode) != 0) {
+    if (file->fd >= 0)
+        return fchmod(file->fd, mode);
+    file->unnamed = true; /* nothing is there to be removed */
+    return -1;
+}
+
+enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t mode,
+                               enum kb_outfile_rule rule, struct kb_error *err)
+{
+    struct kb_outfile *file = calloc(1, sizeof *file);
+    enum kb_status status;
+    struct stat there;
+    bool opened;
+
+    *out = NULL;
+    if (!file)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    file->fd = -1;
+    file->is_new = rule == KB_OUTFILE_NEW;
+    status = find_name(&file->path, path, rule, err);
+    if (status != KB_OK) {
+        outfile_free(file);
+        return status;
+    }
+    if (stat(file->path, &there) == 0 && !S_ISREG(there.st_mode))
+        opened = (file->fd = open_device(file->path, rule)) >= 0;
+    else
+        opened = open_beside(file, mode) == 0;
+    if (!opened) {
         int number = errno;
 
         kb_outfile_abort(file);
-        return kb_error_errno(err, KB_ERR_SYSTEM, number, "%s cannot be written", path);
+        return kb_error_errno(err, number == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, number,
+                              "%s cannot be written", path);
     }
-    return outfile_opened(out, file, path, err);
+    *out = file;
+    return KB_OK;
 }
 
 enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
@@ -194,31 +231,118 @@ static int sync_folder(const char *path)
     return result;
 }
 
-enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err)
+/* Moves the temporary file to a name that must be free: 0, or -1 and errno. */
+static int rename_new(const struct kb_outfile *file)
 {
-    int number = 0;
+    if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    /* Not every file system can do that. */
+    return link(file->temporary, file->path) == 0 ? unlink(file->temporary) : -1;
+}
+
+/* Gives what is on the disk its name: 0, or the errno of what failed. */
+static int publish(struct kb_outfile *file)
+{
+    bool done = file->unnamed && file->is_new;
+    int number = file->unnamed && name_file(file) != 0 ? errno : 0;
     int fd = file->fd;
 
-    if (file->temporary && fsync(fd) != 0)
-        number = errno;
-    if (!number && file->unnamed && name_file(file) != 0)
-        number = errno;
     file->fd = -1;
     if (close(fd) != 0 && !number)
         number = errno;
-    if (!number && file->temporary && rename(file->temporary, file->path) != 0)
-        number = errno;
-    if (number) {
-        enum kb_status status =
-            kb_error_errno(err, KB_ERR_SYSTEM, number, "%s cannot be written", file->path);
+    if (number || done || !file->temporary)
+        return number;
+    if (file->is_new)
+        return rename_new(file) != 0 ? errno : 0;
+    return rename(file->temporary, file->path) != 0 ? errno : 0;
+}
 
-        kb_outfile_abort(file);
-        return status;
-    }
+static enum kb_status not_published(struct kb_outfile *file, int number, struct kb_error *err)
+{
+    enum kb_status status =
+        number == EEXIST && file->is_new
+            ? kb_error_set(err, KB_ERR_EXISTS, "%s is there already", file->path)
+            : kb_error_errno(err, KB_ERR_SYSTEM, number, "%s cannot be written", file->path);
+
+    kb_outfile_abort(file);
+    return status;
+}
+
+enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err)
+{
+    int number = file->temporary && fsync(file->fd) != 0 ? errno : 0;
+
+    if (!number)
+        number = publish(file);
+    if (number)
+        return not_published(file, number, err);
     if (file->temporary)
         (void)sync_folder(file->path);
     outfile_free(file);
     return KB_OK;
+}
+
+/* The file system that was synced last, and how that went. */
+struct synced {
+    bool any;
+    dev_t device;
+    int number;
+};
+
+/* Brings a file to the disk, and unless it is `alone` all that are on its file
+ * system. */
+static int sync_system(struct synced *synced, int fd, bool alone)
+{
+    struct stat file;
+
+    if (alone)
+        return fsync(fd) != 0 ? errno : 0;
+    if (fstat(fd, &file) != 0)
+        return errno;
+    if (!synced->any || synced->device != file.st_dev)
+        *synced = (struct synced){true, file.st_dev, syncfs(fd) != 0 ? errno : 0};
+    return synced->number;
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    const char *slash = strrchr(a, '/');
+    size_t size = slash ? (size_t)(slash + 1 - a) : 0;
+
+    return strncmp(a, b, size) == 0 && !strchr(b + size, '/');
+}
+
+void kb_outfile_commit_all(struct kb_outfile **files, size_t n, struct kb_error *errors)
+{
+    struct synced synced = {0};
+    const char *folder = NULL; /* a file in the one that was synced last */
+
+    for (size_t i = 0; i < n; i++) {
+        int number = 0;
+
+        kb_error_clear(&errors[i]);
+        if (files[i] && files[i]->temporary)
+            number = sync_system(&synced, files[i]->fd, n == 1);
+        if (files[i] && !number)
+            number = publish(files[i]);
+        if (number) {
+            (void)not_published(files[i], number, &errors[i]);
+            files[i] = NULL;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!files[i] || !files[i]->temporary || (folder && same_folder(folder, files[i]->path)))
+            continue;
+        folder = files[i]->path;
+        (void)sync_folder(folder);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (files[i])
+            outfile_free(files[i]);
+        files[i] = NULL;
+    }
 }
 
 void kb_outfile_abort(struct kb_outfile *file)
@@ -234,7 +358,7 @@ enum kb_status kb_file_write(const char *path, mode_t mode, struct kb_bytes byte
                              struct kb_error *err)
 {
     struct kb_outfile *file;
-    enum kb_status status = kb_outfile_open(&file, path, mode, err);
+    enum kb_status status = kb_outfile_open(&file, path, mode, KB_OUTFILE_REPLACE, err);
 
     if (status != KB_OK)
         return status;

@@ -43,6 +43,13 @@ void kb_error_clear(struct kb_error *err)
         memset(err, 0, sizeof *err);
 }
 
+/* U+202A to U+202E and U+2066 to U+2069, which turn around what follows. */
+static bool is_bidi(const unsigned char *at)
+{
+    return at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
+                             (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+}
+
 /* In UTF-8 a C1 control is C2 and a second byte; alone that byte is one in
  * Latin-1. As the second or later byte of another character it is none. */
 void kb_text_tame(char *text)
@@ -55,6 +62,8 @@ void kb_text_tame(char *text)
 
         if (*from == 0xc2 && from[1] >= 0x80 && from[1] <= 0x9f)
             *++from = '?';
+        else if (is_bidi(from))
+            *(from += 2) = '?';
         else if (*from < 0x20 || *from == 0x7f || (!inside && *from >= 0x80 && *from <= 0x9f))
             *from = '?';
         rest = inside ? rest - 1

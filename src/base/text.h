@@ -7,10 +7,6 @@
 
 #include <keybridge/bytes.h>
 
-/* True for well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates,
- * nothing above U+10FFFF. U+0000 is allowed. */
-bool kb_utf8_valid(struct kb_bytes text);
-
 /* Order of two UTF-8 texts by their UTF-16 code units, as Java compares. Both
  * must be valid. Negative, 0 or positive. */
 int kb_utf8_compare_utf16(struct kb_bytes a, struct kb_bytes b);

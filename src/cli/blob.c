@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_STEP = 4096, FILE_MODE = 0666 };
+enum { READ_STEP = 4096 };
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -98,14 +98,6 @@ enum kb_status cli_blob_decode(struct cli *cli, struct kb_buffer *blob)
 
 /* --- out -------------------------------------------------------------------------------- */
 
-static mode_t usual_mode(void)
-{
-    mode_t mask = umask(0);
-
-    umask(mask);
-    return FILE_MODE & ~mask;
-}
-
 enum kb_status cli_blob_write(struct cli *cli, struct kb_bytes blob, bool base64, const char *path)
 {
     struct kb_buffer text = KB_BUFFER_INIT(SIZE_MAX / 2);
@@ -123,7 +115,7 @@ enum kb_status cli_blob_write(struct cli *cli, struct kb_bytes blob, bool base64
     }
     status = kb_buffer_check(&text, &cli->error);
     if (status == KB_OK)
-        status = path ? kb_file_write(path, usual_mode(), blob, &cli->error) : cli_put(cli, blob);
+        status = path ? kb_file_write(path, cli_usual_mode(), blob, &cli->error) : cli_put(cli, blob);
     kb_buffer_free(&text);
     return status;
 }
@@ -173,7 +165,7 @@ enum kb_status cli_secret_write(struct cli *cli, const struct kb_secret *secret,
 
     if (!path)
         return cli_put(cli, bytes);
-    status = kb_outfile_open(&file, path, 0600, &cli->error);
+    status = kb_outfile_open(&file, path, 0600, KB_OUTFILE_REPLACE, &cli->error);
     if (status != KB_OK)
         return status;
     /* Again: what was opened may be another than what was looked at. */

@@ -9,6 +9,7 @@
 #include <keybridge/keybridge.h>
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <cjson/cJSON.h>
 
@@ -37,7 +38,8 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_init_verbs[], cli_token_verbs[], cli_key_verbs[],
-    cli_item_verbs[], cli_table_verbs[], cli_kms_verbs[], cli_policy_verbs[], cli_config_verbs[];
+    cli_item_verbs[], cli_table_verbs[], cli_kms_verbs[],
+    cli_policy_verbs[], cli_config_verbs[];
 
 /* The verb that argv[*at] and what follows name; *at goes behind its words.
  * NULL when there is none. */
@@ -113,7 +115,11 @@ void cli_say_error(const struct kb_error *error);
 /* True when the answer on the terminal is yes; false without a terminal. */
 bool cli_ask(const char *question);
 
-/* Prints a JSON value and a newline on standard output, and frees it. */
+/* Prints the text of a JSON value and a newline on standard output. Names of
+ * files may be any bytes: what is not UTF-8 becomes U+FFFD, and what turns text
+ * around on a terminal is escaped. */
+KB_MUST_CHECK enum kb_status cli_put_json(struct cli *cli, struct kb_bytes text);
+/* The same of a value, which is freed. */
 KB_MUST_CHECK enum kb_status cli_print_json(struct cli *cli, cJSON *json);
 
 /* Writes to standard output. */
@@ -256,6 +262,19 @@ KB_MUST_CHECK enum kb_status cli_sealing_open(struct kb_ddbec **out, struct cli 
 KB_MUST_CHECK enum kb_status cli_sealing_workers(struct cli *cli, const struct cli_sealing *sealing,
                                                  unsigned *out);
 
+/* --- signals --------------------------------------------------------------------------- */
+
+/* From now on SIGHUP, SIGINT, SIGTERM and SIGPIPE do not end the process but
+ * are for cli_stopped: for work that leaves files to be removed and never waits
+ * for long but in poll. */
+KB_MUST_CHECK enum kb_status cli_stop_catch(struct kb_error *err);
+/* Readable once a signal was caught, for poll; -1 when none is. */
+int cli_stop_fd(void);
+/* KB_ERR_SYSTEM once a signal was caught. */
+KB_MUST_CHECK enum kb_status cli_stopped(struct kb_error *err);
+/* Ends the process by the signal that was caught, if one was. */
+void cli_stop_end(void);
+
 /* --- lines ----------------------------------------------------------------------------- */
 
 /* Calls `line` for each line of a file (NULL: standard input) that is not
@@ -265,6 +284,9 @@ KB_MUST_CHECK enum kb_status cli_each_line(struct cli *cli, const char *path,
                                            enum kb_status (*line)(void *ctx, uint64_t number,
                                                                   struct kb_bytes text),
                                            enum kb_status (*pause)(void *ctx), void *ctx);
+
+/* The permissions of a new file that is not private. */
+mode_t cli_usual_mode(void);
 
 /* Where lines go: a file that appears whole (-o), or standard output. */
 struct cli_output {
@@ -285,7 +307,9 @@ struct cli_counts {
     uint64_t bad;
 };
 /* What the counts mean for the command: KB_OK, KB_ERR_PARTIAL (some good), or
- * KB_ERR_INPUT (none good). Sets the error's sentence. */
-enum kb_status cli_counts_status(struct cli *cli, const struct cli_counts *counts);
+ * KB_ERR_INPUT (none good). Sets the error's sentence; `noun` is what one of
+ * them is called. */
+enum kb_status cli_counts_status(struct cli *cli, const struct cli_counts *counts,
+                                 const char *noun);
 
 #endif

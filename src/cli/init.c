@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EMBEDDED_LABEL "keybridge"
@@ -236,6 +237,12 @@ static enum kb_status make_token(struct cli *cli, const struct embedded *embedde
     if (status == KB_OK && !found)
         status = kb_keystore_init_token(&options, EMBEDDED_LABEL, embedded->so, embedded->user,
                                         &cli->error);
+    if (status == KB_ERR_EXISTS) {
+        /* An init that was killed left a helper that ends its work just now. */
+        nanosleep(&(struct timespec){.tv_nsec = 200 * 1000 * 1000}, NULL);
+        kb_error_clear(&cli->error);
+        status = KB_OK;
+    }
     options.uri = "pkcs11:token=" EMBEDDED_LABEL;
     if (status == KB_OK)
         status = kb_keystore_open(&keystore, &options, &cli->error);

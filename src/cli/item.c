@@ -64,7 +64,7 @@ static enum kb_status finish(struct run *run, enum kb_status status)
 
     cli_progress_end(&run->progress);
     if (status == KB_OK)
-        result = cli_counts_status(run->cli, &run->counts);
+        result = cli_counts_status(run->cli, &run->counts, "item");
     else if (run->last > run->done && !run->output.file)
         cli_say("lines from %llu on were not processed", (unsigned long long)run->done + 1);
     closed = cli_output_close(&run->output, result == KB_OK || result == KB_ERR_PARTIAL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/key.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <stddef.h>
 #include <string.h>
@@ -58,6 +59,28 @@ static void add_answer(cJSON *json, const char *name, enum kb_answer answer)
         cJSON_AddBoolToObject(json, name, answer == KB_ANSWER_YES);
 }
 
+/* Envelope keys are counted, when the counts can be read. */
+static void add_encryptions(cJSON *json, const struct kb_key_info *info)
+{
+    if (info->use == KB_KEY_ENVELOPE && info->encryptions != KB_GCM_ENCRYPTIONS_UNKNOWN)
+        cJSON_AddNumberToObject(json, "encryptions", (double)info->encryptions);
+    else
+        cJSON_AddNullToObject(json, "encryptions");
+}
+
+static void print_encryptions(const struct kb_key_info *info)
+{
+    static const char what[] = "encryptions counted";
+
+    if (info->use != KB_KEY_ENVELOPE)
+        return;
+    if (info->encryptions == KB_GCM_ENCRYPTIONS_UNKNOWN)
+        cli_print("%-31s not known: the counts cannot be read", what);
+    else
+        cli_print("%-31s %" PRIu64 " of %" PRIu64, what, info->encryptions,
+                  KB_GCM_ENCRYPTIONS_MAX);
+}
+
 static cJSON *key_json(const struct kb_key_info *info)
 {
     cJSON *json = cJSON_CreateObject();
@@ -76,6 +99,7 @@ static cJSON *key_json(const struct kb_key_info *info)
     cJSON_AddStringToObject(json, "mechanisms", info->mechanisms);
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         add_answer(json, attributes[i].json, attribute_of(info, i));
+    add_encryptions(json, info);
     return json;
 }
 
@@ -102,6 +126,7 @@ static void print_key(const struct kb_key_info *info)
                   !info->release_never                            ? "yes, for one item at a time"
                   : info->release_never_enforced == KB_ANSWER_YES ? "never (unwrap template)"
                       : "never (by keybridge; not enforced by this token)");
+    print_encryptions(info);
 }
 
 struct key_listing {
@@ -248,11 +273,11 @@ static enum kb_status run_destroy(struct cli *cli, int argc, char **argv)
 }
 
 const struct cli_verb cli_key_verbs[] = {
-    {"key", "create", "NAME --use wrap|sign|content --type TYPE [--release never]",
+    {"key", "create", "NAME --use wrap|sign|content|envelope --type TYPE [--release never]",
      "make a key inside the token; TYPE: aes-128 aes-192 aes-256 hmac-sha224 hmac-sha256 "
      "hmac-sha384 hmac-sha512 rsa-2048 rsa-3072 rsa-4096 ec-p256 ec-p384",
      cli_key_create},
-    {"key", "import", "NAME --use wrap|sign|content --type TYPE --in FILE "
+    {"key", "import", "NAME --use wrap|sign|content|envelope --type TYPE --in FILE "
                       "--format raw|hex|der|pem [--allow-weak] [--release never]",
      "put a given key into the token; TYPE also: rsa ec rsa-public ec-public", cli_key_import},
     {"key", "export-public", "NAME [--format pem|der] [-o FILE]",

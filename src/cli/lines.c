@@ -139,7 +139,7 @@ enum kb_status cli_each_line(struct cli *cli, const char *path,
 
 /* --- output ----------------------------------------------------------------------- */
 
-static mode_t usual_mode(void)
+mode_t cli_usual_mode(void)
 {
     mode_t mask = umask(0);
 
@@ -153,7 +153,8 @@ enum kb_status cli_output_open(struct cli_output *output, struct cli *cli, const
     *output = (struct cli_output){.cli = cli, .buffer = KB_BUFFER_INIT(SIZE_MAX / 2)};
     if (!path)
         return KB_OK;
-    return kb_outfile_open(&output->file, path, private_file ? 0600 : usual_mode(), &cli->error);
+    return kb_outfile_open(&output->file, path, private_file ? 0600 : cli_usual_mode(),
+                           KB_OUTFILE_REPLACE, &cli->error);
 }
 
 enum kb_status cli_output_line(struct cli_output *output, struct kb_bytes line)
@@ -189,14 +190,15 @@ enum kb_status cli_output_close(struct cli_output *output, bool publish)
     return status;
 }
 
-enum kb_status cli_counts_status(struct cli *cli, const struct cli_counts *counts)
+enum kb_status cli_counts_status(struct cli *cli, const struct cli_counts *counts,
+                                const char *noun)
 {
     if (!counts->bad)
         return KB_OK;
     if (!counts->good)
-        return kb_error_set(&cli->error, KB_ERR_INPUT, "no item came through; %llu failed",
+        return kb_error_set(&cli->error, KB_ERR_INPUT, "no %s came through; %llu failed", noun,
                             (unsigned long long)counts->bad);
-    return kb_error_set(&cli->error, KB_ERR_PARTIAL, "%llu of %llu items failed",
+    return kb_error_set(&cli->error, KB_ERR_PARTIAL, "%llu of %llu %ss failed",
                         (unsigned long long)counts->bad,
-                        (unsigned long long)(counts->bad + counts->good));
+                        (unsigned long long)(counts->bad + counts->good), noun);
 }

@@ -372,7 +372,8 @@ static enum kb_status run_load(struct load *load, struct load_options *options, 
     if (status == KB_OK)
         status = open_csv(load, path, &fd, &csv);
     if (status == KB_OK && load->rejects_path)
-        status = kb_outfile_open(&load->rejects, load->rejects_path, 0600, &cli->error);
+        status = kb_outfile_open(&load->rejects, load->rejects_path, 0600, KB_OUTFILE_REPLACE,
+                                 &cli->error);
     if (status == KB_OK)
         status = open_table(load, options);
     if (status == KB_OK)
@@ -386,7 +387,7 @@ static enum kb_status run_load(struct load *load, struct load_options *options, 
     }
     status = keep_rejects(load, status);
     if (status == KB_OK)
-        status = cli_counts_status(cli, &load->counts);
+        status = cli_counts_status(cli, &load->counts, "item");
     cli_table_close(&load->table);
     kb_csv_close(load->csv);
     if (fd >= 0)

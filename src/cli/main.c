@@ -252,5 +252,6 @@ int main(int argc, char **argv)
         cli_say("standard output could not be written");
         status = KB_ERR_SYSTEM;
     }
+    cli_stop_end();
     return (int)kb_status_exit(status);
 }

@@ -133,7 +133,7 @@ static enum kb_status read_items(struct read_run *run, const struct read_request
     if (status == KB_OK)
         status = closed;
     if (status == KB_OK)
-        status = cli_counts_status(cli, &run->counts);
+        status = cli_counts_status(cli, &run->counts, "item");
     if (status == KB_ERR_INPUT && !raw && run->counts.bad)
         kb_error_hint(&cli->error, "what was loaded with --plaintext is printed with --raw");
     cli_table_close(&run->table);

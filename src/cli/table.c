@@ -281,7 +281,7 @@ static enum kb_status run_put(struct cli *cli, int argc, char **argv)
     if (status == KB_OK) {
         status = raw ? put_raw(&run, in) : put_encrypted(&run, &sealing, in);
         if (status == KB_OK)
-            status = cli_counts_status(cli, &run.counts);
+            status = cli_counts_status(cli, &run.counts, "item");
         cli_table_close(&run.table);
     }
     cli_sealing_free(&sealing);

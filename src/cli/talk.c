@@ -78,6 +78,56 @@ enum kb_status cli_put(struct cli *cli, struct kb_bytes bytes)
     return kb_fd_write(STDOUT_FILENO, bytes, "standard output", &cli->error);
 }
 
+/* --- JSON --------------------------------------------------------------------------- */
+
+/* Bytes of the character that the text begins with; 0 when it is no UTF-8. */
+static size_t character_size(struct kb_bytes text)
+{
+    for (size_t size = 1; size <= 4 && size <= text.size; size++)
+        if (kb_utf8_valid((struct kb_bytes){text.data, size}))
+            return size;
+    return 0;
+}
+
+/* U+202A to U+202E and U+2066 to U+2069 turn around what a terminal shows. */
+static unsigned bidi_control(struct kb_bytes character)
+{
+    const uint8_t *at = character.data;
+    unsigned code = character.size == 3
+                        ? (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu)
+                        : 0;
+
+    return (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? code : 0;
+}
+
+enum kb_status cli_put_json(struct cli *cli, struct kb_bytes text)
+{
+    struct kb_buffer line = KB_BUFFER_INIT(SIZE_MAX / 2);
+    enum kb_status status;
+
+    for (size_t at = 0, size; at < text.size; at += size) {
+        struct kb_bytes rest = {text.data + at, text.size - at};
+        char escaped[12];
+        unsigned code;
+
+        size = character_size(rest);
+        code = size ? bidi_control((struct kb_bytes){rest.data, size}) : 0xfffd;
+        size = size ? size : 1;
+        if (code) {
+            snprintf(escaped, sizeof escaped, "\\u%04x", code);
+            kb_buffer_put_text(&line, escaped);
+        } else {
+            kb_buffer_put(&line, rest.data, size);
+        }
+    }
+    kb_buffer_put_u8(&line, '\n');
+    status = kb_buffer_check(&line, &cli->error);
+    if (status == KB_OK)
+        status = cli_put(cli, kb_buffer_view(&line));
+    kb_buffer_free(&line);
+    return status;
+}
+
 enum kb_status cli_print_json(struct cli *cli, cJSON *json)
 {
     char *text = json ? cJSON_PrintUnformatted(json) : NULL;
@@ -86,7 +136,7 @@ enum kb_status cli_print_json(struct cli *cli, cJSON *json)
     cJSON_Delete(json);
     if (!text)
         return kb_error_set(&cli->error, KB_ERR_MEMORY, "no memory");
-    status = cli_put(cli, kb_bytes_text(text));
+    status = cli_put_json(cli, kb_bytes_text(text));
     cJSON_free(text);
-    return status == KB_OK ? cli_put(cli, kb_bytes_text("\n")) : status;
+    return status;
 }

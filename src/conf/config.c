@@ -27,6 +27,7 @@ static const struct {
 
 struct kb_config {
     char *home;
+    char *counts; /* the file of kb_keystore_options.counts */
     char *values[KB_SETTING_COUNT];
     enum kb_origin origins[KB_SETTING_COUNT];
 };
@@ -259,8 +260,10 @@ enum kb_status kb_config_load(struct kb_config **out, const char *file, struct k
     if (!config)
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     config->home = find_home();
-    status = config->home ? load_all(config, file, err)
-                          : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    if (config->home && asprintf(&config->counts, "%s/counts.db", config->home) < 0)
+        config->counts = NULL;
+    status = config->counts ? load_all(config, file, err)
+                            : kb_error_set(err, KB_ERR_MEMORY, "no memory");
     if (status != KB_OK) {
         kb_config_free(config);
         return status;
@@ -276,6 +279,7 @@ void kb_config_free(struct kb_config *config)
     for (unsigned i = 0; i < KB_SETTING_COUNT; i++)
         free(config->values[i]);
     free(config->home);
+    free(config->counts);
     free(config);
 }
 
@@ -344,6 +348,7 @@ void kb_config_keystore(const struct kb_config *config, struct kb_keystore_optio
     out->module = config->values[KB_SETTING_MODULE];
     out->module_parameters = config->values[KB_SETTING_MODULE_PARAMETERS];
     out->softhsm2_conf = config->values[KB_SETTING_SOFTHSM2_CONF];
+    out->counts = config->counts;
 }
 
 /* --- pin-source (RFC 7512, section 2.4) ------------------------------------------ */

@@ -35,6 +35,9 @@ KB_MUST_CHECK enum kb_status kb_key_parts_read(struct kb_key_parts *out, struct 
                                                bool public_only, struct kb_error *err);
 void kb_key_parts_free(struct kb_key_parts *parts);
 
+bool kb_key_type_is_rsa(enum kb_key_type type);
+bool kb_key_type_is_ec(enum kb_key_type type);
+
 /* KB_KEY_RSA_2048…, or KB_KEY_RSA for other sizes. */
 enum kb_key_type kb_rsa_type(unsigned bits);
 /* The DER of a curve's name, empty for other types; and back. */

@@ -7,11 +7,12 @@
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
+
+#include "crypto/failure.h"
 
 enum { KEY_SIZES = 3 };
 
@@ -24,15 +25,6 @@ struct kb_crypto {
     size_t encrypt_size; /* bytes of the key a context is set up for; 0: none */
     size_t decrypt_size;
 };
-
-static enum kb_status openssl_error(struct kb_error *err, const char *what)
-{
-    char reason[160];
-
-    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
-    ERR_clear_error();
-    return kb_error_set(err, KB_ERR_SYSTEM, "OpenSSL: %s: %s", what, reason);
-}
 
 enum kb_status kb_crypto_new(struct kb_crypto **out, struct kb_error *err)
 {
@@ -55,7 +47,7 @@ enum kb_status kb_crypto_new(struct kb_crypto **out, struct kb_error *err)
     }
     if (!good) {
         kb_crypto_free(crypto);
-        return openssl_error(err, "set-up");
+        return kb_openssl_failure(err, "set-up");
     }
     *out = crypto;
     return KB_OK;
@@ -82,7 +74,7 @@ enum kb_status kb_crypto_sha256(struct kb_crypto *crypto, uint8_t out[KB_SHA256_
     for (size_t i = 0; good && i < n; i++)
         good = EVP_DigestUpdate(crypto->hash, parts[i].data, parts[i].size) == 1;
     if (!good || EVP_DigestFinal_ex(crypto->hash, out, NULL) != 1)
-        return openssl_error(err, "SHA-256");
+        return kb_openssl_failure(err, "SHA-256");
     return KB_OK;
 }
 
@@ -104,7 +96,7 @@ enum kb_status kb_crypto_sha256_hex(char out[2 * KB_SHA256_SIZE + 1], struct kb_
 
     if (EVP_Digest(bytes.size ? bytes.data : (const uint8_t *)"", bytes.size, hash, NULL,
                    EVP_sha256(), NULL) != 1)
-        return openssl_error(err, "SHA-256");
+        return kb_openssl_failure(err, "SHA-256");
     kb_crypto_hex(out, (struct kb_bytes){hash, sizeof hash});
     return KB_OK;
 }
@@ -122,13 +114,13 @@ enum kb_status kb_hmac(uint8_t *out, enum kb_hash hash, struct kb_bytes key,
     if (good)
         memcpy(out, mac, size);
     OPENSSL_cleanse(mac, sizeof mac);
-    return good ? KB_OK : openssl_error(err, "HMAC");
+    return good ? KB_OK : kb_openssl_failure(err, "HMAC");
 }
 
 enum kb_status kb_crypto_random(void *out, size_t size, struct kb_error *err)
 {
     if (size > INT_MAX || RAND_bytes(out, (int)size) != 1)
-        return openssl_error(err, "random bytes");
+        return kb_openssl_failure(err, "random bytes");
     return KB_OK;
 }
 
@@ -163,7 +155,7 @@ enum kb_status kb_hkdf(enum kb_hash hash, const struct kb_hkdf_input *input, uin
     good = context && EVP_KDF_derive(context, out, size, params) == 1;
     EVP_KDF_CTX_free(context);
     EVP_KDF_free(kdf);
-    return good ? KB_OK : openssl_error(err, "HKDF");
+    return good ? KB_OK : kb_openssl_failure(err, "HKDF");
 }
 
 enum kb_status kb_crypto_cbc_key(struct kb_crypto *crypto, bool encrypt, struct kb_bytes key,
@@ -182,7 +174,7 @@ enum kb_status kb_crypto_cbc_key(struct kb_crypto *crypto, bool encrypt, struct 
     *size = key.size;
     if (EVP_CipherInit_ex(context, cipher, NULL, key.data, NULL, encrypt) != 1) {
         *size = 0;
-        return openssl_error(err, "AES key");
+        return kb_openssl_failure(err, "AES key");
     }
     return KB_OK;
 }
@@ -209,7 +201,7 @@ enum kb_status kb_crypto_cbc_encrypt(struct kb_crypto *crypto, uint8_t *out,
         EVP_EncryptInit_ex(crypto->encrypt, NULL, NULL, NULL, iv) != 1 ||
         EVP_EncryptUpdate(crypto->encrypt, out, &head, in.data, (int)in.size) != 1 ||
         EVP_EncryptFinal_ex(crypto->encrypt, out + head, &tail) != 1)
-        return openssl_error(err, "AES-CBC");
+        return kb_openssl_failure(err, "AES-CBC");
     return KB_OK;
 }
 
@@ -221,15 +213,12 @@ enum kb_status kb_crypto_cbc_decrypt(struct kb_crypto *crypto, uint8_t *out, siz
 
     *size = 0;
     if (in.size == 0 || in.size % KB_AES_BLOCK || in.size > INT_MAX - KB_AES_BLOCK)
-        return kb_error_set(err, KB_ERR_AUTH, "%s", kb_status_sentence(KB_ERR_AUTH));
+        return kb_openssl_refusal(err);
     if (EVP_DecryptInit_ex(crypto->decrypt, NULL, NULL, NULL, iv) != 1)
-        return openssl_error(err, "AES-CBC");
+        return kb_openssl_failure(err, "AES-CBC");
     if (EVP_DecryptUpdate(crypto->decrypt, out, &head, in.data, (int)in.size) != 1 ||
-        EVP_DecryptFinal_ex(crypto->decrypt, out + head, &tail) != 1) {
-        ERR_clear_error();
-        kb_error_set(err, KB_ERR_AUTH, "%s", kb_status_sentence(KB_ERR_AUTH));
-        return KB_ERR_AUTH;
-    }
+        EVP_DecryptFinal_ex(crypto->decrypt, out + head, &tail) != 1)
+        return kb_openssl_refusal(err);
     *size = (size_t)head + (size_t)tail;
     return KB_OK;
 }

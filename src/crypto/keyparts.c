@@ -39,6 +39,17 @@ enum kb_key_type kb_rsa_type(unsigned bits)
                           : KB_KEY_RSA;
 }
 
+bool kb_key_type_is_rsa(enum kb_key_type type)
+{
+    return type == KB_KEY_RSA_2048 || type == KB_KEY_RSA_3072 || type == KB_KEY_RSA_4096 ||
+           type == KB_KEY_RSA;
+}
+
+bool kb_key_type_is_ec(enum kb_key_type type)
+{
+    return type == KB_KEY_EC_P256 || type == KB_KEY_EC_P384 || type == KB_KEY_EC;
+}
+
 struct kb_bytes kb_curve_of_type(enum kb_key_type type)
 {
     for (size_t i = 0; i < CURVES; i++)

@@ -21,6 +21,12 @@ struct kb_bytes {
     size_t size; /* bytes */
 };
 
+/* A name and a value, both text. */
+struct kb_pair {
+    struct kb_bytes name;
+    struct kb_bytes value;
+};
+
 /* View of a C string, without its terminator; NULL gives an empty view. */
 struct kb_bytes kb_bytes_text(const char *text);
 
@@ -30,6 +36,10 @@ bool kb_bytes_equal(struct kb_bytes a, struct kb_bytes b);
 /* Order by unsigned bytes, the shorter of two with a common start first:
  * negative, 0 or positive. */
 int kb_bytes_compare(struct kb_bytes a, struct kb_bytes b);
+
+/* True for well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates,
+ * nothing above U+10FFFF. U+0000 is allowed. */
+bool kb_utf8_valid(struct kb_bytes text);
 
 /*
  * A buffer that grows up to `max` bytes. A write that does not fit, or for

@@ -80,7 +80,8 @@ const char *kb_origin_format(enum kb_origin origin);
 KB_MUST_CHECK enum kb_status kb_config_workers(const struct kb_config *config, unsigned *out,
                                                struct kb_error *err);
 
-/* Options for kb_keystore_open from the settings; views into the config. */
+/* Options for kb_keystore_open from the settings, with counts in the file
+ * counts.db of kb_config_home; views into the config. */
 void kb_config_keystore(const struct kb_config *config, struct kb_keystore_options *out);
 
 /* Where the PIN is: the pin-file setting, else the token URI's pin-source, a

@@ -29,10 +29,18 @@ KB_MUST_CHECK enum kb_status kb_fd_write(int fd, struct kb_bytes bytes, const ch
  */
 struct kb_outfile;
 
+/* What may be there under the name. */
+enum kb_outfile_rule {
+    KB_OUTFILE_REPLACE, /* a file, which is replaced, and so is where a link leads */
+    KB_OUTFILE_NO_LINK, /* a file, which is replaced; KB_ERR_DENIED for a link */
+    KB_OUTFILE_NEW,     /* nothing, not even a link: KB_ERR_EXISTS, now or on commit */
+};
+
 /* *out is the caller's, for kb_outfile_commit or kb_outfile_abort. `mode`: the
- * permission bits, 0600 for what is private. */
+ * permission bits, 0600 for what is private. A device or pipe is written as it
+ * is, and never replaced. */
 KB_MUST_CHECK enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t mode,
-                                             struct kb_error *err);
+                                             enum kb_outfile_rule rule, struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
                                               struct kb_error *err);
 
@@ -41,6 +49,12 @@ int kb_outfile_fd(const struct kb_outfile *file);
 
 /* Publishes and frees; on failure nothing is published and it is freed too. */
 KB_MUST_CHECK enum kb_status kb_outfile_commit(struct kb_outfile *file, struct kb_error *err);
+
+/* As kb_outfile_commit for n files of one run, with one sync of their file
+ * system instead of one a file. All are freed. A file that cannot be published
+ * does not keep the others back; errors[i] says why, and is clear for the
+ * others. NULLs in `files` are skipped. */
+void kb_outfile_commit_all(struct kb_outfile **files, size_t n, struct kb_error *errors);
 
 /* Removes the temporary file and frees; NULL is ignored. */
 void kb_outfile_abort(struct kb_outfile *file);

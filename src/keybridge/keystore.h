@@ -32,6 +32,9 @@ struct kb_keystore_options {
     unsigned timeout_ms;           /* longest wait for one answer; 0: 30,000 */
     unsigned recycle_after;        /* session objects after which a helper is replaced, since some
                                       modules leak them; 0: 50,000 */
+    const char *counts;            /* SQLite file that remembers how often each envelope key has
+                                      encrypted; made when missing. NULL: counted in this
+                                      keystore only */
 };
 
 /* Limits of one call of the batch functions below. */
@@ -41,7 +44,19 @@ enum {
     KB_TOKEN_WRAPPED_MAX = 512,   /* bytes of a wrapped data key */
     KB_TOKEN_SIGNATURE_MAX = 512, /* bytes of a MAC or signature */
     KB_TOKEN_NAME_MAX = 64,       /* bytes of a key's short name */
+    KB_TOKEN_GCM_MAX = 8192,      /* bytes one AES-GCM job encrypts */
+    KB_TOKEN_AAD_MAX = 65535,     /* bytes of additional authenticated data */
+    KB_GCM_IV_SIZE = 12,
+    KB_GCM_TAG_SIZE = 16,
 };
+
+/* Encryptions by AES-GCM with random IVs that one key may do (NIST SP 800-38D
+ * section 8.3). */
+#define KB_GCM_ENCRYPTIONS_MAX (UINT64_C(1) << 32)
+
+/* kb_key_info.encryptions when the counts cannot be read; a damaged file must
+ * not keep anybody from decrypting. */
+#define KB_GCM_ENCRYPTIONS_UNKNOWN UINT64_MAX
 
 /* Strings of CK_TOKEN_INFO and CK_INFO, trimmed and terminated. */
 struct kb_token_info {
@@ -60,7 +75,13 @@ struct kb_token_info {
 };
 
 /* What a key is for; the token is told to allow nothing else. */
-enum kb_key_use { KB_KEY_USE_UNKNOWN, KB_KEY_WRAP, KB_KEY_SIGN, KB_KEY_CONTENT };
+enum kb_key_use {
+    KB_KEY_USE_UNKNOWN,
+    KB_KEY_WRAP,
+    KB_KEY_SIGN,
+    KB_KEY_CONTENT,
+    KB_KEY_ENVELOPE, /* AES, by AES-GCM: the raw AES keyring's wrapping key */
+};
 
 enum kb_key_type {
     KB_KEY_TYPE_UNKNOWN,
@@ -147,6 +168,7 @@ struct kb_key_info {
     enum kb_answer may_encrypt;
     enum kb_answer may_decrypt;
     char mechanisms[128]; /* allowed ones by name, separated by blanks; "" when not told */
+    uint64_t encryptions; /* envelope keys: as counted by kb_keystore_options.counts */
 };
 
 /* One thing that was really tried on the token. */
@@ -310,6 +332,33 @@ struct kb_cipher_job {
 KB_MUST_CHECK enum kb_status kb_token_cipher(struct kb_token *token, bool encrypt,
                                              const char *content_key, struct kb_cipher_job *jobs,
                                              size_t n, struct kb_error *err);
+
+/* One AES-GCM operation in the token (CKM_AES_GCM; NIST SP 800-38D) with a
+ * 12-byte IV and a 16-byte tag. */
+struct kb_gcm_job {
+    struct kb_bytes aad;        /* at most KB_TOKEN_AAD_MAX bytes */
+    struct kb_bytes in;         /* a text, or ciphertext || tag of one; at most KB_TOKEN_GCM_MAX
+                                   bytes of text */
+    uint8_t iv[KB_GCM_IV_SIZE]; /* to decrypt: given. To encrypt: set, whoever makes it on this
+                                   token: the caller, the token in its place or behind the text */
+    enum kb_status status;      /* of this job; KB_ERR_AUTH for whatever is wrong with the bytes */
+    uint8_t *out;               /* the caller's, for what comes out */
+    size_t room;                /* bytes of it: those of `in`, and a tag more to encrypt */
+    size_t size;                /* bytes written to it */
+};
+
+/* n is not bounded by KB_TOKEN_BATCH_MAX. Before a helper encrypts for the
+ * first time it finds out, with keys made for that, who makes IVs on its
+ * token; KB_ERR_UNSUPPORTED for one that repeats them or has no AES-GCM.
+ * Encryptions are counted before they are done: KB_ERR_DENIED beyond
+ * KB_GCM_ENCRYPTIONS_MAX. */
+KB_MUST_CHECK enum kb_status kb_token_gcm(struct kb_token *token, bool encrypt, const char *key,
+                                          struct kb_gcm_job *jobs, size_t n, struct kb_error *err);
+
+/* Fills the secret (at most 64 KiB) from the token's random source
+ * (C_GenerateRandom). */
+KB_MUST_CHECK enum kb_status kb_token_random(struct kb_token *token, struct kb_secret *out,
+                                             struct kb_error *err);
 
 /* Destroys data keys that stayed in the token; zeros are skipped. */
 KB_MUST_CHECK enum kb_status kb_token_forget(struct kb_token *token, const uint32_t *handles,

@@ -15,12 +15,6 @@ extern "C" {
 /* Shared by threads; counted. */
 struct kb_provider;
 
-/* A name and a value, both text. */
-struct kb_pair {
-    struct kb_bytes name;
-    struct kb_bytes value;
-};
-
 struct kb_provider_options {
     const char *sign_key;       /* HMAC, RSA or EC key in the token; a public key verifies only */
     const char *sign_algorithm; /* JCA name: "HmacSHA224|256|384|512", "SHA224|256|384|512withRSA",

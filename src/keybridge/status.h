@@ -95,7 +95,8 @@ enum kb_status kb_error_errno(struct kb_error *err, enum kb_status status, int n
 void kb_error_hint(struct kb_error *err, const char *format, ...) KB_PRINTF(2, 3);
 
 /* Replaces what could steer a terminal by '?', in place: control characters,
- * also C1 in UTF-8 (U+0080 to U+009F) or as bytes that are not UTF-8. */
+ * also C1 in UTF-8 (U+0080 to U+009F) or as bytes that are not UTF-8, and those
+ * that change the direction of text (U+202A to U+202E, U+2066 to U+2069). */
 void kb_text_tame(char *text);
 
 /* The sentence of the record, or the general one of its status. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provider/algorithm.h"
 
+#include "crypto/asymmetric.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -13,17 +15,6 @@ static const struct kb_sign_algorithm sign_algorithms[] = {
     {"SHA384withECDSA", KB_SIGN_ECDSA, KB_SHA384},  {"SHA512withECDSA", KB_SIGN_ECDSA, KB_SHA512},
 };
 enum { SIGN_ALGORITHMS = sizeof sign_algorithms / sizeof *sign_algorithms };
-
-bool kb_key_type_is_rsa(enum kb_key_type type)
-{
-    return type == KB_KEY_RSA_2048 || type == KB_KEY_RSA_3072 || type == KB_KEY_RSA_4096 ||
-           type == KB_KEY_RSA;
-}
-
-bool kb_key_type_is_ec(enum kb_key_type type)
-{
-    return type == KB_KEY_EC_P256 || type == KB_KEY_EC_P384 || type == KB_KEY_EC;
-}
 
 static bool is_name(struct kb_bytes text, const char *name)
 {

@@ -32,7 +32,4 @@ bool kb_wrap_algorithm_parse(enum kb_wrap_algorithm *out, struct kb_bytes name);
 /* The name both clients read; NULL for what has none in their format. */
 const char *kb_wrap_algorithm_format(enum kb_wrap_algorithm algorithm);
 
-bool kb_key_type_is_rsa(enum kb_key_type type);
-bool kb_key_type_is_ec(enum kb_key_type type);
-
 #endif

@@ -17,6 +17,7 @@ enum { HEADER_SIZE = 100, HEADER_VERSION = 60, HEADER_APPLICATION = 68 };
 struct kb_store {
     sqlite3 *db;
     char *path; /* as it was given */
+    const struct kb_store_kind *kind;
 };
 
 struct kb_statement {
@@ -77,14 +78,15 @@ enum kb_status kb_store_damaged(const struct kb_store *store, const char *how,
                                 struct kb_error *err)
 {
     kb_error_set(err, KB_ERR_INPUT, "%s is damaged: %s", store->path, how);
-    kb_error_hint(err, "restore it from a backup, or load its items anew");
+    kb_error_hint(err, "%s", store->kind->repair);
     return KB_ERR_INPUT;
 }
 
 /* --- connection ------------------------------------------------------------ */
 
 /* The file is not looked into yet, and not made when it is missing. */
-static enum kb_status connect_file(struct kb_store **out, const char *path, struct kb_error *err)
+static enum kb_status connect_file(struct kb_store **out, const char *path,
+                                   const struct kb_store_kind *kind, struct kb_error *err)
 {
     struct kb_store *store = calloc(1, sizeof *store);
     /* Relative names get a folder: SQLite gives some plain ones a meaning. */
@@ -93,8 +95,10 @@ static enum kb_status connect_file(struct kb_store **out, const char *path, stru
     int result;
 
     *out = NULL;
-    if (store)
+    if (store) {
+        store->kind = kind;
         store->path = strdup(path);
+    }
     if (!store || !store->path || !name) {
         free(name);
         kb_store_close(store);
@@ -176,7 +180,7 @@ enum kb_status kb_store_open(struct kb_store **out, const char *path,
                               path);
     if (!S_ISREG(info.st_mode))
         return kb_error_set(err, KB_ERR_INPUT, "%s is not %s, and not a file", path, kind->what);
-    status = connect_file(&store, path, err);
+    status = connect_file(&store, path, kind, err);
     if (status != KB_OK)
         return status;
     status = check_header(store, kind, err);
@@ -252,7 +256,7 @@ static enum kb_status fill_file(const char *path, const struct kb_store_kind *ki
 {
     struct kb_store *store;
     char identity[128];
-    enum kb_status status = connect_file(&store, path, err);
+    enum kb_status status = connect_file(&store, path, kind, err);
 
     if (status != KB_OK)
         return status;

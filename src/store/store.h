@@ -20,7 +20,8 @@ enum { KB_STORE_BUSY_SECONDS = 10 };
 struct kb_store_kind {
     uint32_t application_id;
     uint32_t version;
-    const char *what; /* "a keybridge table", for messages */
+    const char *what;   /* "a keybridge table", for messages */
+    const char *repair; /* what to do about a damaged one */
 };
 
 /*

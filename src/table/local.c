@@ -14,6 +14,7 @@ static const struct kb_store_kind table_file = {
     .application_id = 0x6b627462, /* "kbtb" */
     .version = 1,
     .what = "a keybridge table",
+    .repair = "restore it from a backup, or load its items anew",
 };
 
 /* In the order of their names. Items of a kilobyte and more in a WITHOUT ROWID

@@ -12,6 +12,7 @@ expect 0 '' kb -q key create quiet --use wrap --type aes-128
 check '-q says nothing' [ ! -s "$work/err" ]
 for bits in 128 192 256; do
     expect 0 '' kb key create "content-$bits" --use content --type "aes-$bits"
+    expect 0 '' kb key create "envelope-$bits" --use envelope --type "aes-$bits"
     expect 0 '' kb key create "never-$bits" --use wrap --type "aes-$bits" --release never
 done
 for bits in 224 256 384 512; do
@@ -24,6 +25,10 @@ expect 2 '--type' kb key create x --use wrap
 expect 2 '' kb key create x --use wrap --type hmac-sha256
 expect 2 '' kb key create x --use sign --type aes-256
 expect 2 '' kb key create x --use content --type hmac-sha256
+expect 2 '' kb key create x --use envelope --type hmac-sha256
+expect 2 '' kb key create x --use envelope --type rsa-2048
+expect 2 'envelope' kb key create x --use envelopes --type aes-256
+expect 2 'wrap' kb key create x --use envelope --type aes-256 --release never
 expect 2 "'never'" kb key create x --use wrap --type aes-256 --release sometimes
 expect 2 'wrap' kb key create x --use sign --type hmac-sha256 --release never
 expect 2 'missing' kb key create --use wrap --type aes-256
@@ -68,6 +73,8 @@ expect 0 '' import i-spaced wrap aes-256 hex32.spaced hex
 expect 0 '' import i-raw wrap aes-256 raw32 raw
 expect 0 '' import i-newline wrap aes-256 raw32.newline raw
 expect 0 '' import i-128 content aes-128 hex16 hex
+expect 0 '' import i-envelope envelope aes-256 hex32 hex
+expect 2 'bytes' import x envelope aes-128 hex32 hex
 expect 0 '' import i-never wrap aes-256 hex32 hex --release never
 expect 0 '' import i-sign sign hmac-sha256 hex32 hex
 expect 2 "'i-hex'" import i-hex wrap aes-256 hex32 hex
@@ -110,7 +117,7 @@ expect 0 '' kb key list --json
 json=$(python json)
 holds() { "$json" -c "import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not ($1))" "$work/out"; }
 if [ -n "$json" ]; then
-    check 'JSON list: all keys' holds 'len(j) == 22 and len({k["name"] for k in j}) == 22'
+    check 'JSON list: all keys' holds 'len(j) == 26 and len({k["name"] for k in j}) == 26'
     check 'JSON list: members' holds 'all({"name","version","id","use","type","origin","bits"} <= set(k) for k in j)'
     expect 0 '' kb --json key show kek
     check 'JSON: a key' holds 'j["name"] == "kek" and j["use"] == "wrap" and j["type"] == "aes-256" and j["bits"] == 256'
@@ -118,6 +125,17 @@ if [ -n "$json" ]; then
         'j["sensitive"] and j["always_sensitive"] and j["never_extractable"] and j["is_private"] and not j["extractable"]'
     check 'JSON: what it may' holds \
         'j["may_wrap"] and j["may_unwrap"] and not any(j["may_" + m] for m in ("sign", "verify", "encrypt", "decrypt"))'
+    check 'JSON: a key that is not counted' holds 'j["encryptions"] is None'
+    expect 0 '' kb key show envelope-192 --json
+    check 'JSON: an envelope key' holds 'j["use"] == "envelope" and j["type"] == "aes-192" and j["bits"] == 192'
+    check 'JSON: what an envelope key may' holds \
+        'j["may_encrypt"] and j["may_decrypt"] and not any(j["may_" + m] for m in ("sign", "verify", "wrap", "unwrap"))'
+    check 'JSON: by AES-GCM alone' holds 'j["mechanisms_enforced"] and j["mechanisms"] == "CKM_AES_GCM"'
+    check 'JSON: how often it has encrypted' holds 'j["encryptions"] == 0'
+    echo damage >"$KEYBRIDGE_HOME/counts.db"
+    expect 0 '' kb key show envelope-192 --json
+    check 'JSON: counts that cannot be read' holds 'j["encryptions"] is None'
+    rm "$KEYBRIDGE_HOME/counts.db"
     expect 0 '' kb key show never-256 --json
     check 'JSON: --release never is enforced' holds 'j["release_never"] and j["release_never_enforced"]'
     expect 0 '' kb key show i-sign --json
@@ -126,9 +144,17 @@ else
     skip 'JSON of keys' 'no python3'
 fi
 expect 0 'never extractable               yes' kb key show kek
+expect 0 'encryptions counted             0 of 4294967296' kb key show envelope-256
+echo damage >"$KEYBRIDGE_HOME/counts.db"
+expect 0 'encryptions counted             not known' kb key show envelope-256
+expect 0 '' kb key list
+check 'the list has keys whose counts cannot be read' grep -q '^envelope-256 *envelope *aes-256 *generated' "$work/out"
+rm "$KEYBRIDGE_HOME/counts.db"
+expect 0 'allowed mechanisms              CKM_AES_GCM' kb key show i-envelope
+check 'looking at keys makes no file of counts' [ ! -e "$KEYBRIDGE_HOME/counts.db" ]
 expect 3 "'nothere'" kb key show nothere
 expect 2 'missing' kb key show
-for name in kek never-256 i-hex sign-512 content-128; do
+for name in kek never-256 i-hex sign-512 content-128 envelope-128 i-envelope; do
     expect 0 'ok' kb key show "$name" --try-extract
     check "every way out of $name is refused" [ "$(grep -c '^ok ' "$work/out")" = "$(lines "$work/out")" ]
     check "several ways out of $name were tried" [ "$(lines "$work/out")" -ge 2 ]
@@ -139,6 +165,7 @@ done
 expect 5 "'kek'" item encrypt kek kek item out2
 expect 5 "'sign-256'" item encrypt sign-256 sign-256 item out2
 expect 5 "'content-256'" item encrypt content-256 sign-256 item out2
+expect 5 "'envelope-256'" item encrypt envelope-256 sign-256 item out2
 expect 3 "'nothere'" item encrypt nothere sign-256 item out2
 expect 3 "'nothere'" item encrypt kek nothere item out2
 expect 5 "'kek'" kb item encrypt --table T --partition-key id --provider static --content-key kek \

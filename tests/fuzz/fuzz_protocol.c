@@ -17,7 +17,7 @@ static void request(struct kb_bytes body)
     struct kb_buffer again = KB_BUFFER_INIT(KB_FRAME_MAX + 4);
 
     if (kb_request_decode(&decoded, body) && decoded.verb >= KB_VERB_OPEN &&
-        decoded.verb <= KB_VERB_EXPORT_PUBLIC &&
+        decoded.verb <= KB_VERB_RANDOM &&
         !(decoded.verb == KB_VERB_OPEN && decoded.version != KB_PROTOCOL_VERSION)) {
         if (!kb_request_encode(&again, &decoded) || again.size != body.size + 4 ||
             memcmp(again.data + 4, body.data, body.size) != 0)
@@ -43,7 +43,7 @@ static void answer(uint8_t kind, struct kb_bytes body)
     if (!kb_answer_decode(&head, &reader, body) || head.status != KB_OK)
         return;
     while (more && reader.left > 0) {
-        switch (kind % 8) {
+        switch (kind % 9) {
         case 0:
             more = kb_token_info_get(&reader, &token);
             break;
@@ -64,6 +64,10 @@ static void answer(uint8_t kind, struct kb_bytes body)
             break;
         case 6:
             more = kb_key_parts_get(&reader, &parts);
+            break;
+        case 8:
+            more = kb_item_status_get(&reader, &status) &&
+                   kb_reader_take(&reader, KB_GCM_IV_SIZE).data && kb_reader_lv(&reader).data;
             break;
         default:
             more = kb_item_status_get(&reader, &status) && kb_reader_lv(&reader).data;

@@ -35,6 +35,8 @@ static CK_RV make(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, enum foreign_k
     CK_OBJECT_HANDLE key;
     struct rows rows = {.count = 0};
     bool open = what == FOREIGN_OPEN, sign = type != CKK_AES, wrap = what == FOREIGN_WRAP;
+    bool encrypt = open || what == FOREIGN_GCM;
+    CK_MECHANISM_TYPE gcm = CKM_AES_GCM;
 
     add(&rows, CKA_CLASS, &class, sizeof class);
     add(&rows, CKA_KEY_TYPE, &type, sizeof type);
@@ -55,8 +57,10 @@ static CK_RV make(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, enum foreign_k
     add(&rows, CKA_VERIFY, sign ? &yes : &no, 1);
     add(&rows, CKA_WRAP, wrap ? &yes : &no, 1);
     add(&rows, CKA_UNWRAP, wrap ? &yes : &no, 1);
-    add(&rows, CKA_ENCRYPT, open ? &yes : &no, 1);
-    add(&rows, CKA_DECRYPT, open ? &yes : &no, 1);
+    add(&rows, CKA_ENCRYPT, encrypt ? &yes : &no, 1);
+    add(&rows, CKA_DECRYPT, encrypt ? &yes : &no, 1);
+    if (what == FOREIGN_GCM)
+        add(&rows, CKA_ALLOWED_MECHANISMS, &gcm, sizeof gcm);
     add(&rows, CKA_VALUE, value, what == FOREIGN_SIGN_SHA512 ? 80 : open ? 16 : 32);
     return f->C_CreateObject(session, rows.all, rows.count, &key);
 }

@@ -12,6 +12,7 @@
 enum foreign_key {
     FOREIGN_WRAP,        /* sensitive AES-256, may wrap and unwrap */
     FOREIGN_OPEN,        /* AES-128, may encrypt and decrypt, not sensitive, extractable */
+    FOREIGN_GCM,         /* sensitive AES-256, may encrypt and decrypt, by AES-GCM alone */
     FOREIGN_SIGN,        /* a generic secret of 32 bytes */
     FOREIGN_SIGN_SHA512, /* CKK_SHA512_HMAC of 80 bytes */
     FOREIGN_FORGED,      /* an HMAC key whose CKA_ID says it is a wrapping key of ours */

@@ -31,3 +31,26 @@ test_token_wycheproof_SOURCES = tests/token/test_token_wycheproof.c tests/token/
 	tests/token/pkeys.h $(TOKEN_TEST_SOURCES)
 test_token_wycheproof_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 test_token_wycheproof_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += test_token_gcm
+test_token_gcm_SOURCES = tests/token/test_token_gcm.c $(TOKEN_TEST_SOURCES)
+test_token_gcm_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_token_gcm_LDADD = $(TEST_LIBS)
+
+# A module that treats IVs as other tokens do; -rpath makes it a shared one.
+check_LTLIBRARIES += odd_token.la
+odd_token_la_SOURCES = tests/token/odd_token.c
+odd_token_la_CPPFLAGS = $(P11KIT_CFLAGS)
+odd_token_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+
+check_PROGRAMS += test_token_ivs
+test_token_ivs_SOURCES = tests/token/test_token_ivs.c $(TOKEN_TEST_SOURCES)
+test_token_ivs_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_token_ivs_LDADD = $(TEST_LIBS)
+EXTRA_test_token_ivs_DEPENDENCIES = odd_token.la
+
+check_PROGRAMS += test_token_counts
+test_token_counts_SOURCES = tests/token/test_token_counts.c tests/token/foreign.c \
+	tests/token/foreign.h $(TOKEN_TEST_SOURCES)
+test_token_counts_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(P11KIT_CFLAGS)
+test_token_counts_LDADD = $(TEST_LIBS) $(P11KIT_LIBS)

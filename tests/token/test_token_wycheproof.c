@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "crypto/asymmetric.h"
 #include "crypto/crypto.h"
+#include "crypto/gcm.h"
 #include "pkeys.h"
 
 #include <openssl/x509.h>
@@ -226,6 +227,87 @@ static void aes_cbc(enum token_kind kind)
 }
 DEFINE_BOTH(aes_cbc)
 
+/* --- AES-GCM ------------------------------------------------------------------------------ */
+
+/* Of each kind we have no use for. */
+static struct {
+    unsigned iv, tag, key;
+} gcm_skipped;
+
+static bool is_our_gcm(const json_t *group)
+{
+    json_int_t iv = json_integer_value(json_object_get(group, "ivSize"));
+    json_int_t tag = json_integer_value(json_object_get(group, "tagSize"));
+    json_int_t key = json_integer_value(json_object_get(group, "keySize"));
+
+    gcm_skipped.iv += iv != 8 * KB_GCM_IV_SIZE;
+    gcm_skipped.tag += tag != 8 * KB_GCM_TAG_SIZE;
+    gcm_skipped.key += key != 128 && key != 192 && key != 256;
+    return iv == 8 * KB_GCM_IV_SIZE && tag == 8 * KB_GCM_TAG_SIZE &&
+           (key == 128 || key == 192 || key == 256);
+}
+
+/* What the token encrypts, under an IV nobody chose, OpenSSL decrypts. */
+static void encrypt_gcm(struct kb_token *token, const char *name, const struct bytes *key,
+                        const struct bytes *msg, const struct bytes *aad)
+{
+    static uint8_t out[KB_TOKEN_GCM_MAX], back[KB_TOKEN_GCM_MAX];
+    struct kb_gcm_job job = {.aad = view(aad), .in = view(msg), .out = out, .room = sizeof out};
+    struct kb_error err = {0};
+    struct kb_gcm_text undo;
+    struct kb_gcm *gcm;
+
+    KBT_OK(kb_token_gcm(token, true, name, &job, 1, &err), &err);
+    CU_ASSERT_EQUAL_FATAL(job.size, msg->size + KB_GCM_TAG_SIZE);
+    undo = (struct kb_gcm_text){job.iv, job.aad, {out, msg->size}, back, out + msg->size};
+    KBT_OK(kb_gcm_new(&gcm, view(key), &err), &err);
+    KBT_OK(kb_gcm_decrypt(gcm, &undo, &err), &err);
+    KBT_BYTES(((struct kb_bytes){back, msg->size}), view(msg));
+    kb_gcm_free(gcm);
+}
+
+static void try_gcm(struct kb_token *token, const json_t *group, const json_t *test)
+{
+    static uint8_t out[KB_TOKEN_GCM_MAX];
+    struct kb_key_spec spec = {.name = "wycheproof-gcm", .use = KB_KEY_ENVELOPE};
+    struct bytes key, iv, aad, msg, ct, tag;
+    struct kb_gcm_job job = {.out = out, .room = sizeof out};
+    struct kb_error err = {0};
+
+    CU_ASSERT_TRUE_FATAL(get_hex(test, "key", &key) && get_hex(test, "iv", &iv) &&
+                         get_hex(test, "aad", &aad) && get_hex(test, "msg", &msg) &&
+                         get_hex(test, "ct", &ct) && get_hex(test, "tag", &tag));
+    if (!is_our_gcm(group)) {
+        seen.skipped++;
+        return;
+    }
+    CU_ASSERT_TRUE_FATAL(iv.size == sizeof job.iv && ct.size + tag.size <= sizeof ct.data);
+    spec.type = aes_type(key.size);
+    replace_key(token, &spec, view(&key));
+    memcpy(job.iv, iv.data, sizeof job.iv);
+    memcpy(ct.data + ct.size, tag.data, tag.size);
+    ct.size += tag.size;
+    job.in = view(&ct);
+    job.aad = view(&aad);
+    KBT_OK(kb_token_gcm(token, false, spec.name, &job, 1, &err), &err);
+    CU_ASSERT_EQUAL(job.status, is_valid(test) ? KB_OK : KB_ERR_AUTH);
+    *(is_valid(test) ? &seen.valid : &seen.invalid) += 1;
+    if (!is_valid(test))
+        return;
+    KBT_BYTES(((struct kb_bytes){out, job.size}), view(&msg));
+    encrypt_gcm(token, spec.name, &key, &msg, &aad);
+}
+
+static void aes_gcm(enum token_kind kind)
+{
+    memset(&gcm_skipped, 0, sizeof gcm_skipped);
+    for_each("aes_gcm_test.json", kind, try_gcm);
+    fprintf(stderr, "(other IVs %u, tags %u, keys %u) ", gcm_skipped.iv, gcm_skipped.tag,
+            gcm_skipped.key);
+    CU_ASSERT_TRUE(seen.valid == 0 || seen.valid + seen.invalid > 100);
+}
+DEFINE_BOTH(aes_gcm)
+
 /* --- RSA-OAEP --------------------------------------------------------------------------- */
 
 static enum kb_wrap_algorithm current_wrap;
@@ -397,7 +479,7 @@ static void hkdf(void)
 
 static const struct kbtest tests[] = {
     BOTH(aes_wrap), BOTH(hmac_sha256), BOTH(hmac_sha384),
-    BOTH(hmac_sha512), BOTH(aes_cbc), BOTH(rsa_oaep),
+    BOTH(hmac_sha512), BOTH(aes_cbc), BOTH(aes_gcm), BOTH(rsa_oaep),
     {"signatures", signatures}, {"hkdf", hkdf}, {NULL, NULL},
 };
 

@@ -38,9 +38,19 @@ test_attr_deserialize_CPPFLAGS = $(TEST_CPPFLAGS)
 test_attr_deserialize_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += test_crypto
-test_crypto_SOURCES = tests/unit/test_crypto.c
+test_crypto_SOURCES = tests/unit/test_crypto.c tests/lib/wycheproof.h
 test_crypto_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 test_crypto_LDADD = $(TEST_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+
+check_PROGRAMS += test_gcm
+test_gcm_SOURCES = tests/unit/test_gcm.c tests/lib/wycheproof.h
+test_gcm_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
+test_gcm_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
+
+check_PROGRAMS += test_signature
+test_signature_SOURCES = tests/unit/test_signature.c
+test_signature_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
+test_signature_LDADD = $(TEST_LIBS) $(CRYPTO_LIBS)
 
 check_PROGRAMS += test_asymmetric
 test_asymmetric_SOURCES = tests/unit/test_asymmetric.c
@@ -87,3 +97,4 @@ check_PROGRAMS += test_pace
 test_pace_SOURCES = tests/unit/test_pace.c src/cli/pace.c src/cli/pace.h
 test_pace_CPPFLAGS = $(TEST_CPPFLAGS)
 test_pace_LDADD = $(TEST_LIBS)
+

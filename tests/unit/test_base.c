@@ -206,7 +206,7 @@ static void test_outfile_keeps_old_file(void)
     snprintf(path, sizeof path, "%s/out", kbtest_folder());
     snprintf(link_path, sizeof link_path, "%s/link", kbtest_folder());
     put_file(path, "old", 0644);
-    KBT_OK(kb_outfile_open(&file, path, 0644, &err), &err);
+    KBT_OK(kb_outfile_open(&file, path, 0644, KB_OUTFILE_REPLACE, &err), &err);
     KBT_OK(kb_outfile_write(file, kb_bytes_text("new"), &err), &err);
     kb_outfile_abort(file);
     KBT_OK(kb_file_read(&now, path, &err), &err);
@@ -229,10 +229,129 @@ static void test_outfile_device(void)
     put_file("/dev/null", "gone", 0644);
     CU_ASSERT_EQUAL(stat("/dev/null", &info), 0);
     CU_ASSERT_TRUE(S_ISCHR(info.st_mode));
-    KBT_OK(kb_outfile_open(&file, "/dev/null", 0644, &err), &err);
+    KBT_OK(kb_outfile_open(&file, "/dev/null", 0644, KB_OUTFILE_REPLACE, &err), &err);
     CU_ASSERT_EQUAL(fstat(kb_outfile_fd(file), &info), 0);
     CU_ASSERT_TRUE(S_ISCHR(info.st_mode));
     kb_outfile_abort(file);
+}
+
+/* Of several files each appears for itself; a folder that went away keeps only
+ * its own back. */
+static void test_outfile_commit_all(void)
+{
+    static const char *const names[] = {"all-a", "gone/b", "all-c", "/dev/null", NULL, "all-d"};
+    enum { FILES = sizeof names / sizeof *names };
+    struct kb_outfile *files[FILES] = {NULL};
+    struct kb_error errors[FILES];
+    struct kb_error err = {0};
+    char path[FILES][512], folder[512];
+
+    snprintf(folder, sizeof folder, "%s/gone", kbtest_folder());
+    CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+    for (size_t i = 0; i < FILES; i++) {
+        if (!names[i])
+            continue;
+        snprintf(path[i], sizeof path[i], "%s%s%s", names[i][0] == '/' ? "" : kbtest_folder(),
+                 names[i][0] == '/' ? "" : "/", names[i]);
+        KBT_OK(kb_outfile_open(&files[i], path[i], 0640, KB_OUTFILE_REPLACE, &err), &err);
+        KBT_OK(kb_outfile_write(files[i], kb_bytes_text(names[i]), &err), &err);
+    }
+    CU_ASSERT_NOT_EQUAL(access(path[0], F_OK), 0);
+    {
+        /* A file system without unnamed files has a temporary one in it. */
+        char away[600];
+
+        snprintf(away, sizeof away, "%s.away", folder);
+        CU_ASSERT_EQUAL(rename(folder, away), 0);
+    }
+    kb_outfile_commit_all(files, FILES, errors);
+    CU_ASSERT_EQUAL(errors[1].detail, ENOENT);
+    for (size_t i = 0; i < FILES; i++) {
+        struct kb_buffer now = KB_BUFFER_INIT(100);
+
+        CU_ASSERT_PTR_NULL(files[i]);
+        CU_ASSERT_EQUAL(errors[i].status, i == 1 ? KB_ERR_SYSTEM : KB_OK);
+        if (i == 1 || !names[i] || names[i][0] == '/')
+            continue;
+        KBT_OK(kb_file_read(&now, path[i], NULL), &err);
+        KBT_TEXT(kb_buffer_view(&now), names[i]);
+        kb_buffer_free(&now);
+    }
+}
+
+static void check_file(const char *path, const char *want)
+{
+    struct kb_buffer now = KB_BUFFER_INIT(100);
+    struct kb_error err = {0};
+
+    KBT_OK(kb_file_read(&now, path, &err), &err);
+    KBT_TEXT(kb_buffer_view(&now), want);
+    kb_buffer_free(&now);
+}
+
+/* A name that must be free is asked for when the file is opened and when it is
+ * published; nothing is left of a file that came too late. */
+static void test_outfile_new(void)
+{
+    struct kb_outfile *files[3] = {NULL};
+    struct kb_error errors[3];
+    struct kb_error err = {0};
+    char path[512], link_path[512], other[512];
+
+    snprintf(path, sizeof path, "%s/new", kbtest_folder());
+    snprintf(other, sizeof other, "%s/new-too", kbtest_folder());
+    snprintf(link_path, sizeof link_path, "%s/new-link", kbtest_folder());
+    KBT_OK(kb_outfile_open(&files[0], path, 0600, KB_OUTFILE_NEW, &err), &err);
+    KBT_OK(kb_outfile_open(&files[2], other, 0600, KB_OUTFILE_NEW, &err), &err);
+    KBT_OK(kb_outfile_write(files[2], kb_bytes_text("here"), &err), &err);
+    put_file(path, "first", 0644);
+    kb_outfile_commit_all(files, 3, errors);
+    CU_ASSERT_EQUAL(errors[0].status, KB_ERR_EXISTS);
+    CU_ASSERT_EQUAL(errors[1].status, KB_OK);
+    CU_ASSERT_EQUAL(errors[2].status, KB_OK);
+    check_file(path, "first");
+    check_file(other, "here");
+    CU_ASSERT_EQUAL(kb_outfile_open(&files[0], path, 0600, KB_OUTFILE_NEW, NULL), KB_ERR_EXISTS);
+    /* A link to nothing is something. */
+    CU_ASSERT_EQUAL(symlink("nowhere", link_path), 0);
+    CU_ASSERT_EQUAL(kb_outfile_open(&files[0], link_path, 0600, KB_OUTFILE_NEW, NULL),
+                    KB_ERR_EXISTS);
+    CU_ASSERT_EQUAL(unlink(other), 0);
+    KBT_OK(kb_outfile_open(&files[0], other, 0600, KB_OUTFILE_NEW, NULL), &err);
+    CU_ASSERT_EQUAL(symlink("nowhere", other), 0);
+    CU_ASSERT_EQUAL(kb_outfile_commit(files[0], NULL), KB_ERR_EXISTS);
+}
+
+static void test_outfile_links(void)
+{
+    struct kb_outfile *file;
+    struct kb_error err = {0};
+    struct stat info;
+    char path[512], link_path[512];
+
+    snprintf(path, sizeof path, "%s/victim", kbtest_folder());
+    snprintf(link_path, sizeof link_path, "%s/to-victim", kbtest_folder());
+    put_file(path, "old", 0644);
+    CU_ASSERT_EQUAL(symlink("victim", link_path), 0);
+    CU_ASSERT_EQUAL(kb_outfile_open(&file, link_path, 0600, KB_OUTFILE_NO_LINK, NULL),
+                    KB_ERR_DENIED);
+    KBT_OK(kb_outfile_open(&file, path, 0600, KB_OUTFILE_NO_LINK, &err), &err);
+    KBT_OK(kb_outfile_write(file, kb_bytes_text("new"), &err), &err);
+    KBT_OK(kb_outfile_commit(file, &err), &err);
+    check_file(path, "new");
+    /* A link that comes later is replaced itself. */
+    KBT_OK(kb_outfile_open(&file, path, 0600, KB_OUTFILE_NO_LINK, &err), &err);
+    CU_ASSERT_EQUAL(unlink(link_path), 0);
+    CU_ASSERT_EQUAL(rename(path, link_path), 0);
+    CU_ASSERT_EQUAL(symlink("to-victim", path), 0);
+    KBT_OK(kb_outfile_commit(file, &err), &err);
+    CU_ASSERT_TRUE(lstat(path, &info) == 0 && S_ISREG(info.st_mode));
+    check_file(link_path, "new");
+    /* A link to nothing is not replaced. */
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(symlink("nowhere", path), 0);
+    CU_ASSERT_EQUAL(kb_outfile_open(&file, path, 0600, KB_OUTFILE_REPLACE, NULL), KB_ERR_NOT_FOUND);
+    CU_ASSERT_TRUE(lstat(path, &info) == 0 && S_ISLNK(info.st_mode));
 }
 
 static void test_error_first_wins(void)
@@ -273,6 +392,11 @@ static void test_tame(void)
     check_tame("\xc2\xa0\xc2\xa9\xc3\x9f", "\xc2\xa0\xc2\xa9\xc3\x9f");
     /* The same bytes in other characters stay. */
     check_tame("\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\x80", "\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\x80");
+    /* Controls of direction, and their neighbours. */
+    check_tame("a\xe2\x80\xaa" "b\xe2\x80\xae" "c\xe2\x81\xa6" "d\xe2\x81\xa9", "a?b?c?d?");
+    check_tame("\xe2\x80\xa9 \xe2\x80\xaf \xe2\x81\xa5 \xe2\x81\xaa",
+               "\xe2\x80\xa9 \xe2\x80\xaf \xe2\x81\xa5 \xe2\x81\xaa");
+    check_tame("\xe2\x80", "\xe2\x80");
     /* What is no UTF-8: a control of Latin-1, a character that is cut. */
     check_tame("a\x9b" "31m\x80", "a?31m?");
     check_tame("\xe2\x82\xac\x9b", "\xe2\x82\xac?");
@@ -299,6 +423,9 @@ int main(int argc, char **argv)
         {"secret: from a file", test_secret_file},
         {"outfile: the old file stays until commit", test_outfile_keeps_old_file},
         {"outfile: a device is written, not replaced", test_outfile_device},
+        {"outfile: many published at once", test_outfile_commit_all},
+        {"outfile: a name that must be free", test_outfile_new},
+        {"outfile: links", test_outfile_links},
         {"error: first wins, controls replaced", test_error_first_wins},
         {"text: nothing that steers a terminal", test_tame},
         {NULL, NULL},

@@ -323,7 +323,7 @@ static void test_killed_create(void)
  * item on overflow pages, an unused page. */
 static void make_small(struct kb_buffer *file, struct kb_buffer *items)
 {
-    static const struct kb_store_kind kind = {0x6b627462, 1, "a keybridge table"};
+    static const struct kb_store_kind kind = {0x6b627462, 1, "a keybridge table", "repair"};
     struct kb_table *table = tabletest_new("small", "p", NULL);
     struct kb_error err = {0};
     struct kb_store *store;
@@ -454,7 +454,7 @@ static void test_cut_short(void)
 
 static void check_meddled(const char *name, const char *sql)
 {
-    static const struct kb_store_kind kind = {0x6b627462, 1, "a keybridge table"};
+    static const struct kb_store_kind kind = {0x6b627462, 1, "a keybridge table", "repair"};
     struct kb_error err = {0};
     struct kb_table *table;
     struct kb_store *store;
