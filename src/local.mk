@@ -25,7 +25,9 @@ libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS) $(CU
 
 include src/attr/local.mk
 include src/aws/local.mk
+include src/esdk/local.mk
 include src/http/local.mk
+include src/keyring/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
@@ -65,8 +67,10 @@ pkginclude_HEADERS = \
 	src/keybridge/config.h \
 	src/keybridge/csv.h \
 	src/keybridge/ddbec.h \
+	src/keybridge/esdk.h \
 	src/keybridge/file.h \
 	src/keybridge/keybridge.h \
+	src/keybridge/keyring.h \
 	src/keybridge/keystore.h \
 	src/keybridge/kms.h \
 	src/keybridge/provider.h \

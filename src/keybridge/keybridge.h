@@ -10,7 +10,9 @@
 #include <keybridge/config.h>
 #include <keybridge/csv.h>
 #include <keybridge/ddbec.h>
+#include <keybridge/esdk.h>
 #include <keybridge/file.h>
+#include <keybridge/keyring.h>
 #include <keybridge/keystore.h>
 #include <keybridge/kms.h>
 #include <keybridge/provider.h>

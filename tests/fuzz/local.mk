@@ -88,6 +88,24 @@ fuzz_answer_SOURCES = tests/fuzz/fuzz_answer.c
 fuzz_answer_LDFLAGS = -fsanitize=fuzzer
 fuzz_answer_LDADD = libkb.la
 
+check_PROGRAMS += replay_esdk_header
+replay_esdk_header_SOURCES = tests/fuzz/fuzz_esdk_header.c tests/fuzz/replay.c
+replay_esdk_header_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"esdk_header"'
+replay_esdk_header_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_esdk_header
+fuzz_esdk_header_SOURCES = tests/fuzz/fuzz_esdk_header.c
+fuzz_esdk_header_LDFLAGS = -fsanitize=fuzzer
+fuzz_esdk_header_LDADD = libkb.la
+
+check_PROGRAMS += replay_esdk_body
+replay_esdk_body_SOURCES = tests/fuzz/fuzz_esdk_body.c tests/fuzz/replay.c
+replay_esdk_body_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"esdk_body"'
+replay_esdk_body_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_esdk_body
+fuzz_esdk_body_SOURCES = tests/fuzz/fuzz_esdk_body.c
+fuzz_esdk_body_LDFLAGS = -fsanitize=fuzzer
+fuzz_esdk_body_LDADD = libkb.la
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

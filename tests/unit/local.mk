@@ -52,6 +52,16 @@ test_signature_SOURCES = tests/unit/test_signature.c
 test_signature_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
 test_signature_LDADD = $(TEST_LIBS) $(CRYPTO_LIBS)
 
+check_PROGRAMS += test_esdk_suite
+test_esdk_suite_SOURCES = tests/unit/test_esdk_suite.c
+test_esdk_suite_CPPFLAGS = $(TEST_CPPFLAGS)
+test_esdk_suite_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_esdk_header
+test_esdk_header_SOURCES = tests/unit/test_esdk_header.c
+test_esdk_header_CPPFLAGS = $(TEST_CPPFLAGS)
+test_esdk_header_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += test_asymmetric
 test_asymmetric_SOURCES = tests/unit/test_asymmetric.c
 test_asymmetric_CPPFLAGS = $(TEST_CPPFLAGS) $(CRYPTO_CFLAGS)
@@ -98,3 +108,19 @@ test_pace_SOURCES = tests/unit/test_pace.c src/cli/pace.c src/cli/pace.h
 test_pace_CPPFLAGS = $(TEST_CPPFLAGS)
 test_pace_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_esdk
+test_esdk_SOURCES = tests/unit/test_esdk.c tests/lib/esdktest.h
+test_esdk_CPPFLAGS = $(TEST_CPPFLAGS)
+test_esdk_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_esdk_forged
+test_esdk_forged_SOURCES = tests/unit/test_esdk_forged.c tests/lib/esdktest.h
+test_esdk_forged_CPPFLAGS = $(TEST_CPPFLAGS)
+test_esdk_forged_LDADD = $(TEST_LIBS)
+
+KEYRING_WRAP = -Wl,--wrap=kb_token_gcm,--wrap=kb_token_unwrap_keys,--wrap=kb_token_random
+check_PROGRAMS += test_keyring
+test_keyring_SOURCES = tests/unit/test_keyring.c $(TOKEN_TEST_SOURCES)
+test_keyring_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_keyring_LDFLAGS = $(AM_LDFLAGS) $(KEYRING_WRAP)
+test_keyring_LDADD = $(TEST_LIBS)
