@@ -2,6 +2,7 @@ dist_man_MANS += \
 	man/keybridge.1 \
 	man/keybridge-aws-policy.1 \
 	man/keybridge-config.1 \
+	man/keybridge-envelope.1 \
 	man/keybridge-init.1 \
 	man/keybridge-item.1 \
 	man/keybridge-key.1 \

@@ -85,6 +85,14 @@ keybridge_SOURCES = \
 	src/cli/blob.c src/cli/blob.h \
 	src/cli/cli.h \
 	src/cli/config.c \
+	src/cli/envelope.c src/cli/envelope.h \
+	src/cli/envelope_batch.c \
+	src/cli/envelope_file.c \
+	src/cli/envelope_inspect.c \
+	src/cli/envelope_lane.c src/cli/envelope_lane.h \
+	src/cli/envelope_options.c \
+	src/cli/envelope_pump.c \
+	src/cli/envelope_tree.c \
 	src/cli/init.c \
 	src/cli/item.c \
 	src/cli/kms.c \
@@ -111,6 +119,8 @@ keybridge_LDADD = libkeybridge.la $(CJSON_LIBS)
 
 # The program of libkeybridge(3), and one for streams, built as a reader would;
 # tests run them.
-noinst_PROGRAMS += encrypt-item
+noinst_PROGRAMS += encrypt-item envelope
 encrypt_item_SOURCES = examples/encrypt-item.c
 encrypt_item_LDADD = libkeybridge.la
+envelope_SOURCES = examples/envelope.c
+envelope_LDADD = libkeybridge.la

@@ -38,7 +38,7 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_init_verbs[], cli_token_verbs[], cli_key_verbs[],
-    cli_item_verbs[], cli_table_verbs[], cli_kms_verbs[],
+    cli_item_verbs[], cli_table_verbs[], cli_envelope_verbs[], cli_kms_verbs[],
     cli_policy_verbs[], cli_config_verbs[];
 
 /* The verb that argv[*at] and what follows name; *at goes behind its words.

@@ -20,6 +20,7 @@ static const struct {
     {"item", "items: encrypt, decrypt, inspect", cli_item_verbs},
     {"table", "tables: create, describe, set-sse, load, put, get, query, scan, delete",
      cli_table_verbs},
+    {"envelope", "files and streams: encrypt, decrypt, rewrap, inspect", cli_envelope_verbs},
     {"kms", "AWS KMS: encrypt, decrypt, generate-data-key, create-key, describe-key",
      cli_kms_verbs},
     {"aws-policy", "the least a command needs to be allowed in AWS", cli_policy_verbs},

@@ -5,20 +5,21 @@
 cd "$work" || exit
 
 verbs='token list|token show|token probe|key create|key import|key list|key show|key destroy|item encrypt
-item decrypt|item inspect|table create|table describe|table set-sse|table load|table put|table get
+item decrypt|item inspect|envelope encrypt|envelope decrypt|envelope rewrap|envelope inspect
+table create|table describe|table set-sse|table load|table put|table get
 table query|table scan|table delete|kms encrypt|kms decrypt|kms generate-data-key|kms create-key
 kms describe-key|config show'
 expect 0 'Usage: keybridge NOUN VERB' kb --help
 cp out global
 check 'the nouns that work, and no others' [ "$(sed -n '/^Usage/,/^Global/s/^  \([a-z-]*\) .*/\1/p' out | tr '\n' ' ')" = \
-    'init token key item table kms aws-policy config ' ]
+    'init token key item table envelope kms aws-policy config ' ]
 check 'no line is wider than a terminal' [ "$(awk 'length > 100' out | wc -l)" = 0 ]
 check 'exit codes are told' grep -q '8 some items failed' out
 expect 0 '' kb -h
 check '-h is --help' cmp -s out global
 expect 0 'keybridge init' kb init --help
 expect 0 'keybridge aws-policy' kb aws-policy --help
-for noun in token key item table kms config; do
+for noun in token key item table envelope kms config; do
     expect 0 "keybridge $noun" kb "$noun" --help
     expect 0 "keybridge $noun" kb "$noun" -h
     expect 2 'verb is missing' kb "$noun"
@@ -41,7 +42,7 @@ while read -r noun verb; do
                 kb "$noun" "$verb" "$option" x --colour 2>&1 </dev/null | grep "unknown option $option\$"
             done)" ]
 done <verbs
-check 'all verbs were tried' [ "$(lines verbs)" = 26 ]
+check 'all verbs were tried' [ "$(lines verbs)" = 30 ]
 expect 0 'keybridge ' kb --version
 check 'the version is one line' [ "$(lines out)" = 1 ]
 check 'with a number' grep -qE '^keybridge [0-9]+[.][0-9]' out

@@ -3,8 +3,9 @@ CLI_TESTS = \
 	tests/cli/init.sh \
 	tests/cli/config.sh \
 	tests/cli/help.sh \
-	tests/cli/example.sh \
+	tests/cli/example.sh tests/cli/example-envelope.sh \
 	tests/cli/key.sh tests/cli/key-pair.sh \
+	tests/cli/envelope.sh tests/cli/envelope-bad.sh tests/cli/envelope-files.sh \
 	tests/cli/item.sh \
 	tests/cli/item-bad.sh \
 	tests/cli/asymmetric.sh \

@@ -21,6 +21,11 @@ test_esdk_vectors_SOURCES = tests/vectors/test_esdk_vectors.c $(ESDK_READING_SOU
 test_esdk_vectors_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(JANSSON_CFLAGS)
 test_esdk_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 
+check_PROGRAMS += test_envelope_vectors
+test_envelope_vectors_SOURCES = tests/vectors/test_envelope_vectors.c $(ESDK_MANIFEST_SOURCES)
+test_envelope_vectors_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
+test_envelope_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
+
 check_PROGRAMS += test_esdk_peers
 test_esdk_peers_SOURCES = tests/vectors/test_esdk_peers.c $(ESDK_READING_SOURCES)
 test_esdk_peers_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(JANSSON_CFLAGS)
