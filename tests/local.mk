@@ -34,12 +34,16 @@ check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fu
 	@mkdir -p stages && cd stages && \
 		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
 check-all: check check-lint check-clang check-asan check-tsan check-valgrind check-peers check-fuzz
-.PHONY: bench bench-tables print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
+.PHONY: bench bench-envelope bench-tables print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
 EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips .ci/run \
-	tests/interop/COVERAGE.md tests/interop/bench_python.py tests/interop/ddbec_peer.py \
-	tests/interop/generate.py tests/interop/generate_keys.py tests/interop/java/install.sh \
+	tests/interop/COVERAGE.md tests/interop/bench_python.py tests/interop/bridge.py \
+	tests/interop/ddbec_peer.py tests/interop/esdk-js/install.sh tests/interop/esdk-js/package.json \
+	tests/interop/esdk-js/package-lock.json tests/interop/esdk-requirements.txt \
+	tests/interop/esdk.py tests/interop/esdk_peer.mjs tests/interop/esdk_peer.py \
+	tests/interop/generate.py tests/interop/generate_esdk.py \
+	tests/interop/generate_keys.py tests/interop/java/install.sh \
 	tests/interop/java/pom.xml tests/interop/java/src/main/java/Peer.java \
-	tests/interop/java_peer.py tests/interop/live.py tests/interop/live_keys.py \
+	tests/interop/java_peer.py tests/interop/live.py tests/interop/live_envelope.py tests/interop/live_keys.py \
 	tests/interop/live_tables.py tests/interop/requirements.txt tests/interop/sigv4_botocore.py \
 	tests/interop/teaching.py tests/interop/venv.sh \
 	tests/servers/dynalite/package.json tests/servers/dynalite/package-lock.json \

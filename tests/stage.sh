@@ -65,13 +65,17 @@ check_each() {
     done
 }
 
-# The Java client, for --java; without Maven a loud skip, in CI a failure.
-java_peer() {
-    sh "$source/tests/interop/java/install.sh" "$PWD/java" >"$logs/stage-peers-java.log" 2>&1
+# peer NAME COMMAND…: install a peer that may be missing; without what it needs
+# a loud skip, in CI a failure.
+peer() {
+    name=$1
+    shift
+    log=$logs/stage-peers-$(printf '%s' "$name" | tr ' ' _).log
+    "$@" >"$log" 2>&1
     case $? in
-    0) java="--java $PWD/java" && step 'java client installed' true ;;
-    77) say "SKIP    java client: $(tail -n 1 "$logs/stage-peers-java.log")" ;;
-    *) step 'java client installed' sh -c "cat '$logs/stage-peers-java.log'; exit 1" ;;
+    0) step "$name installed" true ;;
+    77) say "SKIP    $name: $(tail -n 1 "$log")" && return 1 ;;
+    *) step "$name installed" sh -c "cat '$log'; exit 1" ;;
     esac
 }
 
@@ -88,7 +92,8 @@ asan)
 tsan)
     build --enable-sanitizers=thread CFLAGS='-O1 -g'
     step 'build tests' make -j"$jobs" check TESTS= || finish
-    for test in test_ddbec test_token_helpers test_http test_aws test_credentials; do
+    for test in test_ddbec test_esdk test_esdk_forged test_keyring test_token_counts \
+        test_token_helpers test_http test_aws test_credentials; do
         [ -x "$test" ] && step "$test" make -s check TESTS="$test"
     done
     ;;
@@ -100,7 +105,7 @@ clang)
     step 'build tests' make -j"$jobs" check TESTS= || finish
     for test in $(make -s print-tests); do
         case $test in
-        *.sh | test_table_faults | test_token_* | test_ddbec_vectors) continue ;;
+        *.sh | test_table_faults | test_token_* | test_keyring | *_vectors) continue ;;
         esac
         step "$test" make -s check TESTS="$test"
     done
@@ -112,8 +117,10 @@ valgrind)
     for test in $(make -s print-tests); do
         case $test in
         # Scripts start many programs; forks that are killed end no report.
-        # RSA keys take minutes to make there; the sanitizers run that test.
+        # RSA keys take minutes to make there, and so do thousands of altered
+        # messages; the sanitizers run those tests.
         *.sh | test_table_faults | test_token_pairs) continue ;;
+        test_envelope_vectors | test_esdk_forged | test_esdk_vectors | test_esdk_peers) continue ;;
         esac
         step "$test" env srcdir="$source" KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token" \
             KEYBRIDGE="$PWD/keybridge" ./libtool --mode=execute valgrind -q --error-exitcode=99 \
@@ -137,7 +144,8 @@ peers)
     need python3
     python=$PWD/build-peers/venv/bin/python
     mkdir -p build-peers
-    step 'python client installed' sh "$source/tests/interop/venv.sh" build-peers/venv || finish
+    step 'python client installed' sh "$source/tests/interop/venv.sh" build-peers/venv \
+        "$source/tests/interop/requirements.txt" dynamodb_encryption_sdk moto || finish
     step 'coverage table is that of the vectors' sh -c \
         "'$python' '$source/tests/interop/generate.py' --coverage | cmp - '$source/tests/interop/COVERAGE.md'"
     build
@@ -145,8 +153,17 @@ peers)
     step 'signatures of botocore' "$python" "$source/tests/interop/sigv4_botocore.py" \
         --verify "$PWD/sigv4-verify"
     step 'live, both ways' "$python" "$source/tests/interop/live.py" --keybridge "$PWD/keybridge"
+    esdk=
+    peer 'AWS Encryption SDK for Python' sh "$source/tests/interop/venv.sh" "$PWD/venv-esdk" \
+        "$source/tests/interop/esdk-requirements.txt" aws_encryption_sdk aws_cryptographic_material_providers &&
+        esdk="--python $PWD/venv-esdk/bin/python"
+    peer 'AWS Encryption SDK for JavaScript' sh "$source/tests/interop/esdk-js/install.sh" "$PWD/esdk-js" &&
+        esdk="$esdk --js $PWD/esdk-js"
+    # shellcheck disable=SC2086  # no word, two or four
+    [ -z "$esdk" ] || step 'live, envelopes' "$python" "$source/tests/interop/live_envelope.py" \
+        --keybridge "$PWD/keybridge" $esdk
     java=
-    java_peer
+    peer 'java client' sh "$source/tests/interop/java/install.sh" "$PWD/java" && java="--java $PWD/java"
     # Whatever cannot run here is said in the step's log; moto stands in for dynalite.
     with() { sh "$source/tests/servers/with.sh" "$@"; }
     step 'front' with 'dynalite?,moto,front' -- "$python" "$source/tests/servers/test_front.py"

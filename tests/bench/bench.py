@@ -91,7 +91,7 @@ class Bench:
         out = subprocess.run([self.floor, module, "keybridge", os.path.join(home, "user.pin"), str(self.items)],
                              check=True, env=env, stdout=subprocess.PIPE).stdout
         figures = json.loads(out)
-        return {"encrypt": max(figures["encrypt_generate"], figures["encrypt_create"]), "decrypt": figures["decrypt"]}
+        return {**figures, "encrypt": max(figures["encrypt_generate"], figures["encrypt_create"])}
 
 
 def show(name, values, unit=""):

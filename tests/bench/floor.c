@@ -9,7 +9,9 @@
  *   generate  C_GenerateKey, C_GetAttributeValue, C_WrapKey, C_DestroyObject, HMAC
  *   create    C_GenerateRandom, C_CreateObject, C_WrapKey, C_DestroyObject, HMAC
  *   decrypt   HMAC, C_UnwrapKey, C_GetAttributeValue, C_DestroyObject
- * and of their parts. The HMAC is SHA-256 over 1,376 bytes.
+ * and of their parts; the HMAC is SHA-256 over 1,376 bytes. Of envelopes:
+ *   gcm_encrypt  C_GenerateRandom, C_EncryptInit and C_Encrypt of 32 bytes with AES-GCM
+ *   gcm_decrypt  C_DecryptInit and C_Decrypt of that
  */
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
@@ -25,7 +27,7 @@ enum { MESSAGE_SIZE = 1376, BATCH = 128 };
 
 static CK_FUNCTION_LIST *f;
 static CK_SESSION_HANDLE session;
-static CK_OBJECT_HANDLE wrap_key, mac_key;
+static CK_OBJECT_HANDLE wrap_key, mac_key, gcm_key;
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_MECHANISM key_wrap = {CKM_AES_KEY_WRAP, NULL, 0};
 static CK_MECHANISM hmac = {CKM_SHA256_HMAC, NULL, 0};
@@ -51,7 +53,7 @@ static CK_ULONG fill(CK_ATTRIBUTE *rows, CK_KEY_TYPE *type, CK_BBOOL *token, CK_
         {CKA_CLASS, &class, sizeof class},   {CKA_KEY_TYPE, type, sizeof *type},
         {CKA_TOKEN, token, 1},               {CKA_PRIVATE, token, 1},
         {CKA_SENSITIVE, secret, 1},          {CKA_EXTRACTABLE, open, 1},
-        {CKA_ENCRYPT, open, 1},              {CKA_DECRYPT, open, 1},
+        {CKA_ENCRYPT, &yes, 1},              {CKA_DECRYPT, &yes, 1},
         {CKA_SIGN, secret, 1},               {CKA_VERIFY, secret, 1},
         {CKA_WRAP, secret, 1},               {CKA_UNWRAP, secret, 1},
         {CKA_DERIVE, &no, 1},
@@ -205,6 +207,31 @@ static void decrypt(unsigned long i)
     unwrap(i);
 }
 
+static CK_BYTE gcm_iv[12], gcm_text[32 + 16];
+static CK_GCM_PARAMS gcm_parameters = {gcm_iv, sizeof gcm_iv, 8 * sizeof gcm_iv, NULL, 0, 128};
+static CK_MECHANISM gcm = {CKM_AES_GCM, &gcm_parameters, sizeof gcm_parameters};
+
+static void gcm_encrypt(unsigned long i)
+{
+    static CK_BYTE random[BATCH][32];
+    CK_ULONG size = sizeof gcm_text;
+
+    if (i % BATCH == 0)
+        check(f->C_GenerateRandom(session, random[0], sizeof random), "C_GenerateRandom");
+    check(f->C_EncryptInit(session, &gcm, gcm_key), "C_EncryptInit");
+    check(f->C_Encrypt(session, random[i % BATCH], 32, gcm_text, &size), "C_Encrypt");
+}
+
+static void gcm_decrypt(unsigned long i)
+{
+    CK_BYTE key[sizeof gcm_text];
+    CK_ULONG size = sizeof key;
+
+    (void)i;
+    check(f->C_DecryptInit(session, &gcm, gcm_key), "C_DecryptInit");
+    check(f->C_Decrypt(session, gcm_text, sizeof gcm_text, key, &size), "C_Decrypt");
+}
+
 /* --- timing --------------------------------------------------------------------- */
 
 static double cpu_seconds(void)
@@ -246,6 +273,8 @@ int main(int argc, char **argv)
         {"make_generate", make_generated},
         {"make_create", make_created},
         {"unwrap", unwrap},
+        {"gcm_encrypt", gcm_encrypt},
+        {"gcm_decrypt", gcm_decrypt},
     };
     unsigned long items = argc > 4 ? strtoul(argv[4], NULL, 10) : 0;
 
@@ -255,6 +284,7 @@ int main(int argc, char **argv)
     }
     open_session(argv, argc > 5 ? argv[5] : NULL);
     wrap_key = session_copy(CKM_AES_KEY_GEN, CKK_AES, 32);
+    gcm_key = session_copy(CKM_AES_KEY_GEN, CKK_AES, 32);
     mac_key = session_copy(CKM_GENERIC_SECRET_KEY_GEN, CKK_GENERIC_SECRET, 32);
     printf("{\"items\":%lu", items);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -4,6 +4,12 @@ bench_floor_SOURCES = tests/bench/floor.c
 bench_floor_CFLAGS = $(AM_CFLAGS) $(P11KIT_CFLAGS)
 bench_floor_LDADD = libkb_base.la $(P11KIT_LIBS)
 
+# `make bench_envelope`: messages from memory to memory beside bare OpenSSL.
+EXTRA_PROGRAMS += bench_envelope
+bench_envelope_SOURCES = tests/bench/envelope.c
+bench_envelope_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+bench_envelope_LDADD = libkb.la $(CRYPTO_LIBS)
+
 # Figures, not a test: ratios within a run, medians. BENCH_FLAGS adds --million
 # (memory and linearity) and --python PYTHON (the original client beside ours).
 bench: all bench_floor
@@ -18,3 +24,14 @@ bench-tables: all bench_floor bench_push
 	python3 '$(srcdir)/tests/bench/tables.py' --build . --server "$(SERVER)" $(BENCH_FLAGS)
 
 EXTRA_DIST += tests/bench/tables.py tests/bench/python_writer.py
+
+# Envelopes: beside OpenSSL, a bare loop over files, the token, and the SDKs.
+# BENCH_FLAGS: --python PYTHON and --js FOLDER (what tests/interop installs), --stream-gib N.
+EXTRA_PROGRAMS += bench_gcm_file
+bench_gcm_file_SOURCES = tests/bench/gcm_file.c
+bench_gcm_file_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS)
+bench_gcm_file_LDADD = $(CRYPTO_LIBS)
+bench-envelope: all bench_envelope bench_floor bench_gcm_file
+	python3 '$(srcdir)/tests/bench/envelope.py' --build . $(BENCH_FLAGS)
+
+EXTRA_DIST += tests/bench/envelope.py

@@ -14,6 +14,7 @@ import sys
 from decimal import Decimal
 
 import ddbec_peer as peer
+import generate_esdk
 from dynamodb_encryption_sdk.internal.crypto.authentication import _string_to_sign
 from dynamodb_encryption_sdk.internal.formatting.deserialize.attribute import deserialize_attribute
 from dynamodb_encryption_sdk.internal.formatting.serialize.attribute import serialize_attribute
@@ -327,6 +328,7 @@ def coverage():
                      [(a, *(alter[a, c, e] for c, e in kinds)) for a in sorted({k[0] for k in alter})])
     for name in KEYS_VECTORS:
         yield from keys_coverage(name)
+    yield from generate_esdk.coverage(table)
 
 
 if __name__ == "__main__":

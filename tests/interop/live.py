@@ -12,12 +12,11 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
-import traceback
 
 import ddbec_peer as peer
+from bridge import Checks, Command
 
 CLI_ACTIONS = {"encrypt": "ENCRYPT_AND_SIGN", "sign": "SIGN_ONLY", "nothing": "DO_NOTHING"}
 # default, overrides, further index keys; for items of attributes a..h
@@ -34,31 +33,8 @@ TABLES = ("Orders", "t\u00e4ble", "\U0001f511 keys")
 WEAK_KEY = {"kind": "hmac", "algorithm": "HmacSHA256", "encoding": "raw", "material": peer.b64(b"TESTweak")}
 
 
-class Bridge:
-    """The command in a home of its own."""
-
-    def __init__(self, command, home):
-        self.command, self.home = command, home
-        self.files = tempfile.mkdtemp(dir=home)
-        self.env = {**os.environ, "KEYBRIDGE_HOME": os.path.join(home, "kb")}
-
-    def run(self, *args, lines=(), env=None):
-        """(exit code, output lines, stderr)"""
-        done = subprocess.run([self.command, *args], input="".join(line + "\n" for line in lines).encode(),
-                              capture_output=True, timeout=120, env=env or self.env)
-        out = done.stdout.decode()
-        return done.returncode, out.split("\n")[:-1] if out else [], done.stderr.decode()
-
-    def must(self, *args):
-        code, _, err = self.run(*args)
-        if code:
-            raise SystemExit(f"live.py: keybridge {' '.join(args)}: exit {code}: {err.strip()}")
-
-    def file(self, name, data):
-        path = os.path.join(self.files, name)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
-            f.write(data)
-        return path
+class Bridge(Command):
+    """The command with the test keys, and the options of records."""
 
     def import_key(self, name, key, use, form, *more):
         data = peer.unb64(key["material"])
@@ -69,8 +45,7 @@ class Bridge:
         return result
 
     def set_up(self):
-        os.mkdir(self.env["KEYBRIDGE_HOME"], 0o700)
-        self.must("init", "--yes")
+        self.init()
         uses = {"wrap": "wrap", "content": "content", "sign": "sign", "wrongSign": "sign"}
         for i, (name, key) in enumerate(peer.KEYS.items()):
             stem = name[:-3]
@@ -110,22 +85,6 @@ class Bridge:
         assert code == 0, f"{verb}: exit {code}: {err.strip()}"
         assert len(out) == len(items), f"{verb}: {len(items)} items in, {len(out)} out"
         return [json.loads(line) for line in out]
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def __call__(self, name, check, *args):
-        """Run check(*args), which raises when it finds a fault and may return a remark."""
-        try:
-            remark = check(*args)
-        except Exception as error:  # whatever went wrong, the other checks go on
-            self.failed += 1
-            print(f"FAIL {name}: {error if isinstance(error, AssertionError) else traceback.format_exc()}", flush=True)
-        else:
-            self.passed += 1
-            print(f"ok   {name}" + (f" ({remark})" if remark else ""), flush=True)
 
 
 def same(found, wanted, what):
@@ -402,8 +361,7 @@ def main():
                 check(f"all lines altered, made by {maker}: {name}", only_bad_lines, bridge, made)
         for feature in (untouched, own_description, renamed_attributes, files_and_workers, weak_key, unsupported_numbers, inspect, unreleased):
             check(feature.__name__.replace("_", " "), feature, bridge, rng)
-    print(f"{check.passed} passed, {check.failed} failed")
-    return 1 if check.failed or not check.passed else 0
+    check.finish()
 
 
 if __name__ == "__main__":

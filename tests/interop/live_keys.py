@@ -20,6 +20,7 @@ from dynamodb_encryption_sdk.encrypted.table import EncryptedTable
 import ddbec_peer as peer
 import generate_keys
 import live
+from bridge import Checks
 from java_peer import JavaPeer
 
 sys.path.insert(0, os.path.join(peer.HERE, os.pardir, "servers"))
@@ -343,7 +344,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--items", type=int, default=2)
     args = parser.parse_args()
-    rng, check, java = random.Random(args.seed), live.Checks(), JavaPeer(args.java) if args.java else None
+    rng, check, java = random.Random(args.seed), Checks(), JavaPeer(args.java) if args.java else None
     with tempfile.TemporaryDirectory(prefix="kb-keys-") as home:
         bridge = KeysBridge(os.path.abspath(args.keybridge), home)
         bridge.set_up()
@@ -357,8 +358,7 @@ def main():
         table_checks(check, bridge, java, rng, arn)
     if java:
         java.close()
-    print(f"{check.passed} passed, {check.failed} failed")
-    return 1 if check.failed or not check.passed else 0
+    check.finish()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 import live
 import live_keys  # noqa: F401  (finds peers)
 import peers
+from bridge import Checks
 
 TABLE = "live-faults"
 URL = os.environ.get("KB_FRONT_URL", "")
@@ -224,7 +225,7 @@ def main():
     args = parser.parse_args()
     if not URL:
         sys.exit("live_tables.py: run it under with.sh, with front")
-    check, rng = peers.Checks(), random.Random(args.seed)
+    check, rng = Checks(), random.Random(args.seed)
     with tempfile.TemporaryDirectory(prefix="kb-faults-") as home:
         bridge = live.Bridge(os.path.abspath(args.keybridge), home)
         bridge.set_up()

@@ -24,6 +24,7 @@ from dynamodb_encryption_sdk.material_providers.wrapped import WrappedCryptograp
 import live
 import live_keys
 import peers
+from bridge import Checks
 
 CONDITIONS = {
     "Table1": ("Item Type=Office Supplies", "Region=Europe"),
@@ -114,7 +115,7 @@ def main():
     parser = argparse.ArgumentParser(description="the workshop's three tables, both ways")
     parser.add_argument("--keybridge", required=True, metavar="COMMAND")
     args = parser.parse_args()
-    check = peers.Checks()
+    check = Checks()
     if "KB_MOTO_URL" not in os.environ or not peers.servers():
         sys.exit("teaching.py: run it under with.sh, with moto")
     server, url = peers.servers()[0]

@@ -1,8 +1,6 @@
-"""What the tests against servers share: clients of boto3, the front's control, checks."""
+"""What the tests against servers share: clients of boto3, the front's control."""
 import json
 import os
-import sys
-import traceback
 import urllib.request
 
 import boto3
@@ -52,23 +50,3 @@ def create_table(dynamodb, name, partition="pk", sort="sk", types="SN"):
 
 def scan_all(dynamodb, name):
     return [item for page in dynamodb.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def __call__(self, name, check, *args):
-        """Run check(*args), which raises when it finds a fault and may return a remark."""
-        try:
-            remark = check(*args)
-        except Exception as error:  # whatever went wrong, the other checks go on
-            self.failed += 1
-            print(f"FAIL {name}: {error if isinstance(error, AssertionError) else traceback.format_exc()}", flush=True)
-        else:
-            self.passed += 1
-            print(f"ok   {name}" + (f" ({remark})" if remark else ""), flush=True)
-
-    def finish(self):
-        print(f"{self.passed} passed, {self.failed} failed")
-        sys.exit(1 if self.failed or not self.passed else 0)

@@ -66,7 +66,8 @@ dynamodb_local() {
 }
 
 # Everything here runs in the peer's environment.
-sh "$here/../interop/venv.sh" "$build/venv" || exit
+sh "$here/../interop/venv.sh" "$build/venv" "$here/../interop/requirements.txt" \
+    dynamodb_encryption_sdk moto || exit
 
 start=
 confine=
