@@ -120,7 +120,7 @@ valgrind)
         # RSA keys take minutes to make there, and so do thousands of altered
         # messages; the sanitizers run those tests.
         *.sh | test_table_faults | test_token_pairs) continue ;;
-        test_envelope_vectors | test_esdk_forged | test_esdk_vectors | test_esdk_peers) continue ;;
+        test_envelope_vectors | test_esdk | test_esdk_forged | test_esdk_vectors | test_esdk_peers) continue ;;
         esac
         step "$test" env srcdir="$source" KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token" \
             KEYBRIDGE="$PWD/keybridge" ./libtool --mode=execute valgrind -q --error-exitcode=99 \
