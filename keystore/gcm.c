@@ -62,10 +62,3 @@ CK_RV gcm_decrypt(struct helper *helper, struct gcm *gcm)
 
     return run(helper, false, &params, gcm);
 }
-
-bool gcm_iv_is_zero(const uint8_t iv[KB_GCM_IV_SIZE])
-{
-    static const uint8_t zero[KB_GCM_IV_SIZE];
-
-    return memcmp(iv, zero, sizeof zero) == 0;
-}

@@ -28,8 +28,6 @@ struct gcm {
 CK_RV gcm_encrypt(struct helper *helper, enum iv_origin origin, struct gcm *gcm);
 CK_RV gcm_decrypt(struct helper *helper, struct gcm *gcm);
 
-bool gcm_iv_is_zero(const uint8_t iv[KB_GCM_IV_SIZE]);
-
 /* --- ivs.c: who makes the IVs on this token ----------------------------------------- */
 
 /* helper->iv_origin, found out now if need be. KB_ERR_UNSUPPORTED when there is

@@ -26,7 +26,7 @@ static enum kb_status encrypt_one(struct helper *helper, struct gcm *gcm, struct
     if (rv != CKR_OK)
         return failed(helper, gcm, rv, err);
     /* What was so when it was tried need not stay so. */
-    if (gcm_iv_is_zero(gcm->iv))
+    if (bytes_are_zero(gcm->iv, KB_GCM_IV_SIZE))
         return ivs_distrust(helper, "reports no IV", err);
     if (memcmp(gcm->iv, helper->last_iv, sizeof gcm->iv) == 0)
         return ivs_distrust(helper, "repeats an IV", err);

@@ -267,6 +267,7 @@ KB_MUST_CHECK enum kb_status gcm_serve(struct helper *helper, const struct kb_re
 /* C_GenerateRandom; what it left zero is no success. */
 KB_MUST_CHECK enum kb_status random_fill(struct helper *helper, uint8_t *out, size_t size,
                                          struct kb_error *err);
+bool bytes_are_zero(const uint8_t *data, size_t size);
 KB_MUST_CHECK enum kb_status random_serve(struct helper *helper, const struct kb_request *request,
                                           struct kb_buffer *answer, struct kb_error *err);
 

@@ -9,7 +9,7 @@
 /* An answer of so many bytes that are all zero is not random. */
 enum { ZEROS_LEAST = 8 };
 
-static bool is_zero(const uint8_t *data, size_t size)
+bool bytes_are_zero(const uint8_t *data, size_t size)
 {
     size_t i = 0;
 
@@ -26,7 +26,7 @@ enum kb_status random_fill(struct helper *helper, uint8_t *out, size_t size, str
     rv = helper->f->C_GenerateRandom(helper->session, out, size);
     if (rv != CKR_OK)
         return helper_error(helper, err, rv, "C_GenerateRandom");
-    if (size >= ZEROS_LEAST && is_zero(out, size))
+    if (size >= ZEROS_LEAST && bytes_are_zero(out, size))
         return kb_error_set(err, KB_ERR_TOKEN, "the token's random source gives only zeros");
     return KB_OK;
 }

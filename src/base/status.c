@@ -43,9 +43,10 @@ void kb_error_clear(struct kb_error *err)
         memset(err, 0, sizeof *err);
 }
 
-/* U+202A to U+202E and U+2066 to U+2069, which turn around what follows. */
-static bool is_bidi(const unsigned char *at)
+int kb_text_is_bidi(const char *text)
 {
+    const unsigned char *at = (const unsigned char *)text;
+
     return at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) ||
                              (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
 }
@@ -62,7 +63,7 @@ void kb_text_tame(char *text)
 
         if (*from == 0xc2 && from[1] >= 0x80 && from[1] <= 0x9f)
             *++from = '?';
-        else if (is_bidi(from))
+        else if (kb_text_is_bidi((const char *)from))
             *(from += 2) = '?';
         else if (*from < 0x20 || *from == 0x7f || (!inside && *from >= 0x80 && *from <= 0x9f))
             *from = '?';

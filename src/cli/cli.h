@@ -81,6 +81,8 @@ struct cli_capture {
 /* The value of an option in a capture, NULL without one; "" for a flag. */
 const char *cli_capture_value(const struct cli_capture *capture, const char *name);
 
+/* The value of a hexadecimal digit of either case, or -1. */
+int cli_hex_value(char digit);
 /* A number from `least` to `most` in decimal digits; NULL leaves *out. `option`
  * is for the message. */
 KB_MUST_CHECK enum kb_status cli_number(struct cli *cli, const char *option, const char *text,

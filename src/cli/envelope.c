@@ -105,7 +105,6 @@ static enum kb_status run_stream(struct envelope *envelope)
 {
     const struct envelope_options *options = &envelope->options;
     struct envelope_file file = {.in = -1};
-    enum kb_status status;
 
     file.in_path = options->in ? strdup(options->in) : NULL;
     file.out_path = options->out ? strdup(options->out) : NULL;
@@ -113,8 +112,7 @@ static enum kb_status run_stream(struct envelope *envelope)
         envelope_file_clear(&file);
         return kb_error_set(&envelope->cli->error, KB_ERR_MEMORY, "no memory");
     }
-    status = envelope_batch(envelope, &file, 1);
-    return status;
+    return envelope_batch(envelope, &file, 1);
 }
 
 static void tell_counts(const struct envelope *envelope, const char *what)

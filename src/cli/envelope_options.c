@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTEXT_FILE_MAX = 256 * 1024, WORKERS_MAX = 64 };
+enum { CONTEXT_FILE_MAX = 256 * 1024 };
 
 struct envelope_ring {
     size_t count;
@@ -33,14 +33,6 @@ static const struct {
     {"oaep-sha512", KB_WRAP_OAEP_SHA512_MGF_SHA512},
 };
 
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes percent-encoding in place; false for a broken one. No byte is 0. */
 static bool percent_decode(char *text)
 {
@@ -50,8 +42,8 @@ static bool percent_decode(char *text)
         int value = (unsigned char)*text;
 
         if (value == '%') {
-            int high = digit_value(text[1]);
-            int low = high < 0 ? -1 : digit_value(text[2]);
+            int high = cli_hex_value(text[1]);
+            int low = high < 0 ? -1 : cli_hex_value(text[2]);
 
             value = low < 0 ? 0 : high * 16 + low;
             if (value == 0)

@@ -98,14 +98,6 @@ enum kb_status cli_key_create(struct cli *cli, int argc, char **argv)
     return status;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Turns hexadecimal text into bytes inside the secret. */
 static bool decode_hex(struct kb_secret *secret)
 {
@@ -115,7 +107,7 @@ static bool decode_hex(struct kb_secret *secret)
     int high = -1;
 
     for (size_t i = 0; i < text.size; i++) {
-        int value = hex_value(text.data[i]);
+        int value = cli_hex_value((char)text.data[i]);
 
         if (value < 0 && text.data[i] && strchr(" \t\r\n", text.data[i]))
             continue;

@@ -203,6 +203,14 @@ enum kb_status cli_split(struct cli *cli, struct cli_list *out, char *text)
     return status;
 }
 
+int cli_hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
 enum kb_status cli_number(struct cli *cli, const char *option, const char *text, uint64_t least,
                           uint64_t most, uint64_t *out)
 {

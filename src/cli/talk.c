@@ -89,15 +89,15 @@ static size_t character_size(struct kb_bytes text)
     return 0;
 }
 
-/* U+202A to U+202E and U+2066 to U+2069 turn around what a terminal shows. */
-static unsigned bidi_control(struct kb_bytes character)
+/* The code of a character that is not shown as it is: no UTF-8, or a control of
+ * direction, which is one of three bytes; 0 for others. */
+static unsigned escaped_code(const uint8_t *at, size_t size)
 {
-    const uint8_t *at = character.data;
-    unsigned code = character.size == 3
-                        ? (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu)
-                        : 0;
-
-    return (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? code : 0;
+    if (!size)
+        return 0xfffd;
+    if (size != 3 || !kb_text_is_bidi((const char *)at))
+        return 0;
+    return (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
 }
 
 enum kb_status cli_put_json(struct cli *cli, struct kb_bytes text)
@@ -111,7 +111,7 @@ enum kb_status cli_put_json(struct cli *cli, struct kb_bytes text)
         unsigned code;
 
         size = character_size(rest);
-        code = size ? bidi_control((struct kb_bytes){rest.data, size}) : 0xfffd;
+        code = escaped_code(rest.data, size);
         size = size ? size : 1;
         if (code) {
             snprintf(escaped, sizeof escaped, "\\u%04x", code);

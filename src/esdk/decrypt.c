@@ -299,9 +299,7 @@ static enum kb_status read_piece(struct kb_esdk_message *message, struct kb_esdk
     if (at < message->first && most > message->first - at)
         most = message->first - at;
     if (wanted && most > message->last - at)
-        most = most < message->last - at + 1 || message->last == UINT64_MAX
-                   ? most
-                   : message->last - at + 1;
+        most = message->last - at + 1;
     most = most < left ? most : left;
     size = most < step->in.size ? (size_t)most : step->in.size;
     if (!size)

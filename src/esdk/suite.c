@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct esdk_suite suites[] = {
     {0x0014, 1, 16, .name = "AES-128-GCM, no key derivation"},
     {0x0046, 1, 24, .name = "AES-192-GCM, no key derivation"},
@@ -47,21 +49,15 @@ const char *kb_esdk_suite_name(uint16_t suite)
 
 bool kb_esdk_suite_parse(uint16_t *out, const char *text)
 {
-    static const char digits[] = "0123456789abcdef";
+    struct kb_buffer bytes = KB_BUFFER_INIT(2);
     uint16_t id = 0;
 
     if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
         text += 2;
-    if (strlen(text) != 4)
-        return false;
-    for (; *text; text++) {
-        const char *digit = strchr(digits, *text >= 'A' && *text <= 'F' ? *text + 32 : *text);
-
-        if (!digit)
-            return false;
-        id = (uint16_t)(id << 4 | (digit - digits));
-    }
-    if (!esdk_suite_find(id))
+    if (strlen(text) == 4 && kb_hex_parse(&bytes, kb_bytes_text(text), false))
+        id = (uint16_t)(bytes.data[0] << 8 | bytes.data[1]);
+    kb_buffer_free(&bytes);
+    if (!esdk_suite_find(id)) /* 0 is none */
         return false;
     *out = id;
     return true;

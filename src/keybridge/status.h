@@ -99,6 +99,10 @@ void kb_error_hint(struct kb_error *err, const char *format, ...) KB_PRINTF(2, 3
  * that change the direction of text (U+202A to U+202E, U+2066 to U+2069). */
 void kb_text_tame(char *text);
 
+/* Not 0 when the terminated text begins with a control that turns around what
+ * follows it: U+202A to U+202E, U+2066 to U+2069. */
+int kb_text_is_bidi(const char *text);
+
 /* The sentence of the record, or the general one of its status. */
 const char *kb_error_text(const struct kb_error *err);
 
