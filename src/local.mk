@@ -9,6 +9,7 @@ libkb_base_la_SOURCES = \
 	src/base/status.c \
 	src/base/text.c src/base/text.h \
 	src/crypto/asymmetric.c src/crypto/asymmetric.h \
+	src/crypto/digest.c src/crypto/digest.h \
 	src/crypto/failure.c src/crypto/failure.h \
 	src/crypto/gcm.c src/crypto/gcm.h \
 	src/crypto/keyparts.c \
@@ -20,8 +21,8 @@ libkb_base_la_LIBADD = $(CRYPTO_LIBS)
 noinst_LTLIBRARIES += libkb.la
 libkb_la_SOURCES =
 libkb_la_CFLAGS = $(AM_CFLAGS) $(CRYPTO_CFLAGS) $(SQLITE_CFLAGS) $(CJSON_CFLAGS) \
-	$(CURL_CFLAGS) $(ZLIB_CFLAGS)
-libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS) $(CURL_LIBS) $(ZLIB_LIBS)
+	$(CURL_CFLAGS) $(ZLIB_CFLAGS) $(EXPAT_CFLAGS)
+libkb_la_LIBADD = libkb_base.la $(CRYPTO_LIBS) $(SQLITE_LIBS) $(CJSON_LIBS) $(CURL_LIBS) $(ZLIB_LIBS) $(EXPAT_LIBS)
 
 include src/attr/local.mk
 include src/aws/local.mk
@@ -32,6 +33,7 @@ include src/table/local.mk
 
 libkb_la_SOURCES += \
 	src/conf/config.c \
+	src/crypto/aes_stream.c src/crypto/aes_stream.h \
 	src/crypto/crypto.c src/crypto/crypto.h \
 	src/crypto/signature.c src/crypto/signature.h \
 	src/ddbec/actions.c \
@@ -48,8 +50,7 @@ libkb_la_SOURCES += \
 	src/provider/kms.c \
 	src/provider/provider.c src/provider/provider.h \
 	src/provider/static.c \
-	src/provider/wrapped.c \
-	src/sealed/stream.c
+	src/provider/wrapped.c
 
 lib_LTLIBRARIES += libkeybridge.la
 libkeybridge_la_SOURCES =

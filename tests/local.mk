@@ -34,7 +34,7 @@ check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fu
 	@mkdir -p stages && cd stages && \
 		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
 check-all: check check-lint check-clang check-asan check-tsan check-valgrind check-peers check-fuzz
-.PHONY: bench bench-envelope bench-tables print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
+.PHONY: bench bench-envelope bench-s3 bench-tables print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
 EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips .ci/run \
 	tests/interop/COVERAGE.md tests/interop/bench_python.py tests/interop/bridge.py \
 	tests/interop/ddbec_peer.py tests/interop/esdk-js/install.sh tests/interop/esdk-js/package.json \
@@ -44,8 +44,9 @@ EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips
 	tests/interop/generate_keys.py tests/interop/java/install.sh \
 	tests/interop/java/pom.xml tests/interop/java/src/main/java/Peer.java \
 	tests/interop/java_peer.py tests/interop/live.py tests/interop/live_envelope.py tests/interop/live_keys.py \
-	tests/interop/live_tables.py tests/interop/requirements.txt tests/interop/sigv4_botocore.py \
+	 tests/interop/live_tables.py tests/interop/requirements.txt \
+	tests/interop/sigv4_botocore.py \
 	tests/interop/teaching.py tests/interop/venv.sh \
 	tests/servers/dynalite/package.json tests/servers/dynalite/package-lock.json \
-	tests/servers/front.py tests/servers/peers.py tests/servers/run.py tests/servers/test_front.py \
-	tests/servers/with.sh
+	tests/servers/front.py tests/servers/peers.py tests/servers/run.py \
+	 tests/servers/test_front.py tests/servers/with.sh

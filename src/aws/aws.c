@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 const struct kb_aws_service kb_aws_dynamodb = {"dynamodb", "DynamoDB_20120810",
-                                               "application/x-amz-json-1.0"};
-const struct kb_aws_service kb_aws_kms = {"kms", "TrentService", "application/x-amz-json-1.1"};
+                                               "application/x-amz-json-1.0", NULL};
+const struct kb_aws_service kb_aws_kms = {"kms", "TrentService", "application/x-amz-json-1.1",
+                                          NULL};
 
 static enum kb_status no_memory(struct kb_error *err)
 {
@@ -105,6 +106,11 @@ const char *kb_aws_endpoint(const struct kb_aws *aws)
     return aws->settings.endpoint;
 }
 
+unsigned kb_aws_connections(const struct kb_aws *aws)
+{
+    return aws->settings.connections;
+}
+
 void kb_aws_stats(struct kb_aws *aws, struct kb_aws_stats *out)
 {
     out->requests = atomic_load(&aws->requests);
@@ -137,6 +143,7 @@ enum kb_status kb_aws_call_one(struct kb_aws *aws, struct kb_aws_call *call, str
 void kb_aws_call_free(struct kb_aws_call *call)
 {
     kb_buffer_free(&call->response);
+    kb_buffer_free(&call->headers);
 }
 
 void kb_aws_pause(int milliseconds)

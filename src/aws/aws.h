@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The one call path to services with the AWS JSON protocol: sign, send, retry,
- * and say what an error means.
+ * The one call path to AWS's services: sign, send, retry, and say what an error
+ * means. Calls are of the AWS JSON protocol, or of S3's: any method on any URL.
  */
 #ifndef KB_AWS_AWS_H
 #define KB_AWS_AWS_H
 
 #include <keybridge/aws.h>
 #include <keybridge/bytes.h>
+
+#include "aws/answer.h"
+#include "http/http.h"
 
 /* A service in a region. Any thread may call it; each call borrows a thread's
  * worth of connections. */
@@ -17,6 +20,9 @@ struct kb_aws_service {
     const char *name;          /* signing name and host: "dynamodb", "kms" */
     const char *target;        /* of X-Amz-Target: "DynamoDB_20120810", "TrentService" */
     const char *content_type;  /* "application/x-amz-json-1.0" */
+    /* What an answer means; NULL: kb_aws_answer_judge. */
+    enum kb_verdict (*judge)(const struct kb_aws_answer *answer, char code[KB_ANSWER_CODE_SIZE],
+                             struct kb_error *err);
 };
 extern const struct kb_aws_service kb_aws_dynamodb, kb_aws_kms;
 
@@ -27,8 +33,33 @@ KB_MUST_CHECK enum kb_status kb_aws_open(struct kb_aws **out, const struct kb_aw
 void kb_aws_close(struct kb_aws *aws);
 const char *kb_aws_region(const struct kb_aws *aws);
 const char *kb_aws_endpoint(const struct kb_aws *aws);
+unsigned kb_aws_connections(const struct kb_aws *aws);
 
 enum { KB_AWS_RESPONSE_MAX = 1024 * 1024 };
+
+/* How a call is sent that is not of the AWS JSON protocol. Everything is borrowed
+ * until the call is done. */
+struct kb_aws_rest {
+    const char *method;
+    const char *url;           /* with path and query as they are sent */
+    const char *host;          /* as in the Host header */
+    const char *region;        /* to sign for; NULL: the service's */
+    const struct kb_http_header *headers; /* beside Host, Authorization and X-Amz-Date,
+                                             -Security-Token and -Content-Sha256 */
+    size_t header_count;
+    const uint8_t *sha256;     /* of the body when it is known: 32 bytes; or NULL */
+    bool unsigned_body;        /* the signature does not cover the body: for TLS alone */
+    bool secret;               /* a header holds a key */
+    unsigned stall_s;          /* longest silence; 0: a bound for the whole, as for JSON */
+    /* Gets the body of a 2xx answer in place of `response`, as kb_http_request's;
+     * then nothing is repeated. */
+    enum kb_status (*begin)(void *ctx, unsigned status, struct kb_bytes headers,
+                            struct kb_error *err);
+    enum kb_status (*write)(void *ctx, struct kb_bytes bytes, struct kb_error *err);
+    void *write_ctx;
+    const void *judge_ctx;     /* for the service's judge */
+};
+enum { KB_AWS_REST_HEADERS_MAX = KB_HTTP_HEADERS_MAX - 5 };
 
 /* One call. */
 struct kb_aws_call {
@@ -39,12 +70,16 @@ struct kb_aws_call {
     bool secret;               /* the answer holds a key: its buffer is wiped */
     bool repeatable_only_unsent; /* not to be repeated once it may have reached the server */
     size_t response_max;       /* bytes of the answer; a longer one fails. 0: KB_AWS_RESPONSE_MAX */
+    const struct kb_aws_rest *rest; /* NULL: POST of JSON to the endpoint */
     /* The answer. */
     bool repeated;             /* sent again after it may have been carried out */
     enum kb_status status;
     struct kb_error error;     /* what is wrong, with hint; unset when KB_OK */
     char code[64];             /* the service's error code, without namespace; "" when none came */
     struct kb_buffer response; /* JSON; kb_aws_call_free. Zero before the first run */
+    /* With `rest`, these and `response` are also there when the call failed. */
+    unsigned http_status;      /* 0: no answer came */
+    struct kb_buffer headers;  /* as kb_http_find_header takes them */
 };
 
 /*
@@ -85,7 +120,7 @@ void kb_aws_abandon(struct kb_aws_flight *flight);
 /* One call; its status is the result and *err its error. */
 KB_MUST_CHECK enum kb_status kb_aws_call_one(struct kb_aws *aws, struct kb_aws_call *call,
                                              struct kb_error *err);
-/* Frees the response. */
+/* Frees the answer. */
 void kb_aws_call_free(struct kb_aws_call *call);
 
 struct kb_aws_stats {

@@ -13,7 +13,6 @@
 #include <time.h>
 
 enum {
-    HEADERS = 6,
     HEADER_TEXT_MAX = 48 * 1024,
     AUTHORIZATION_MAX = 1024, /* without the access key id */
     /* Names that are not known and handshakes that fail do not mend in a
@@ -29,10 +28,11 @@ enum phase { WAITING, RUNNING, DONE };
 struct attempt {
     struct kb_aws_call *call;
     struct kb_http_request request;
-    struct kb_http_header headers[HEADERS];
+    struct kb_http_header headers[KB_HTTP_HEADERS_MAX];
     struct kb_buffer text; /* values of headers that are made for each try */
     char date[KB_SIGV4_DATE_SIZE];
     char target[128];
+    char body_hash[2 * KB_SHA256_SIZE + 1]; /* "" before the first try */
     char key_id[132];
     struct kb_retry retry;
     int64_t signed_at;
@@ -60,15 +60,44 @@ static int64_t now_ms(void)
 
 /* --- signing ------------------------------------------------------------------------ */
 
-static enum kb_status hash_body(struct kb_crypto *crypto, struct kb_bytes body,
-                                char out[2 * KB_SHA256_SIZE + 1], struct kb_error *err)
+static enum kb_status hash_body(struct kb_crypto *crypto, struct attempt *attempt,
+                                struct kb_error *err)
 {
+    const struct kb_aws_rest *rest = attempt->call->rest;
     uint8_t hash[KB_SHA256_SIZE];
-    enum kb_status status = kb_crypto_sha256(crypto, hash, &body, 1, err);
+    enum kb_status status = KB_OK;
 
+    if (attempt->body_hash[0])
+        return KB_OK;
+    if (rest && rest->unsigned_body) {
+        snprintf(attempt->body_hash, sizeof attempt->body_hash, "UNSIGNED-PAYLOAD");
+        return KB_OK;
+    }
+    if (rest && rest->sha256)
+        memcpy(hash, rest->sha256, sizeof hash);
+    else
+        status = kb_crypto_sha256(crypto, hash, &attempt->call->body, 1, err);
     if (status == KB_OK)
-        kb_crypto_hex(out, (struct kb_bytes){hash, sizeof hash});
+        kb_crypto_hex(attempt->body_hash, (struct kb_bytes){hash, sizeof hash});
     return status;
+}
+
+static const char *region_of(const struct kb_aws_flight *flight, const struct attempt *attempt)
+{
+    const struct kb_aws_rest *rest = attempt->call->rest;
+
+    return rest && rest->region ? rest->region : flight->aws->settings.region;
+}
+
+/* "https://host/path?query": the parts behind the host. */
+static void cut_url(struct kb_sigv4_request *request, const struct kb_aws_rest *rest)
+{
+    const char *path = strstr(rest->url, "://") + 3 + strlen(rest->host);
+    const char *query = strchr(path, '?');
+
+    request->path = (struct kb_bytes){(const uint8_t *)path,
+                                      query ? (size_t)(query - path) : strlen(path)};
+    request->query = kb_bytes_text(query ? query + 1 : NULL);
 }
 
 /* Appends the Authorization value for the request's headers so far. */
@@ -76,26 +105,28 @@ static enum kb_status put_signature(struct kb_aws_flight *flight, struct attempt
                                     const struct kb_sigv4_keys *keys, struct kb_error *err)
 {
     const struct kb_aws *aws = flight->aws;
-    struct kb_sigv4_header headers[HEADERS];
-    char hash[2 * KB_SHA256_SIZE + 1];
+    const struct kb_aws_rest *rest = attempt->call->rest;
+    struct kb_sigv4_header headers[KB_HTTP_HEADERS_MAX];
     struct kb_sigv4_request request = {
-        .method = kb_bytes_text("POST"),
+        .method = kb_bytes_text(attempt->request.method),
         .path = kb_bytes_text(aws->path),
         .headers = headers,
         .header_count = attempt->request.header_count,
-        .payload_hash = {(const uint8_t *)hash, sizeof hash - 1},
+        .payload_hash = kb_bytes_text(attempt->body_hash),
+        .as_is = rest != NULL,
     };
     const struct kb_sigv4_scope scope = {
         .time = attempt->signed_at,
-        .region = kb_bytes_text(aws->settings.region),
+        .region = kb_bytes_text(region_of(flight, attempt)),
         .service = kb_bytes_text(aws->service->name),
     };
-    enum kb_status status = hash_body(flight->wire->crypto, attempt->call->body, hash, err);
 
+    if (rest)
+        cut_url(&request, rest);
     for (size_t i = 0; i < request.header_count; i++)
         headers[i] = (struct kb_sigv4_header){kb_bytes_text(attempt->headers[i].name),
                                               kb_bytes_text(attempt->headers[i].value)};
-    return status == KB_OK ? kb_sigv4_sign(&attempt->text, &request, keys, &scope, err) : status;
+    return kb_sigv4_sign(&attempt->text, &request, keys, &scope, err);
 }
 
 static void add_header(struct attempt *attempt, const char *name, const char *value)
@@ -103,23 +134,38 @@ static void add_header(struct attempt *attempt, const char *name, const char *va
     attempt->headers[attempt->request.header_count++] = (struct kb_http_header){name, value};
 }
 
+/* What needs no credentials. */
+static void add_plain_headers(const struct kb_aws *aws, struct attempt *attempt)
+{
+    const struct kb_aws_rest *rest = attempt->call->rest;
+
+    attempt->request.header_count = 0;
+    add_header(attempt, "Host", rest ? rest->host : aws->host);
+    add_header(attempt, "X-Amz-Date", attempt->date);
+    if (rest) {
+        add_header(attempt, "X-Amz-Content-Sha256", attempt->body_hash);
+        for (size_t i = 0; i < rest->header_count; i++)
+            add_header(attempt, rest->headers[i].name, rest->headers[i].value);
+    } else {
+        add_header(attempt, "Content-Type", aws->service->content_type);
+        add_header(attempt, "X-Amz-Target", attempt->target);
+    }
+}
+
 static enum kb_status sign_with(struct kb_aws_flight *flight, struct attempt *attempt,
                                 const struct kb_sigv4_keys *keys, struct kb_error *err)
 {
-    const struct kb_aws *aws = flight->aws;
     struct kb_buffer *text = &attempt->text;
     size_t token = keys->session_token.size, authorization;
     size_t room = token + keys->access_key_id.size + AUTHORIZATION_MAX;
-    enum kb_status status;
+    enum kb_status status = hash_body(flight->wire->crypto, attempt, err);
 
+    if (status != KB_OK)
+        return status;
     snprintf(attempt->key_id, sizeof attempt->key_id, "%.*s", (int)keys->access_key_id.size,
              (const char *)keys->access_key_id.data);
     kb_sigv4_format_date(attempt->date, attempt->signed_at);
-    attempt->request.header_count = 0;
-    add_header(attempt, "Host", aws->host);
-    add_header(attempt, "Content-Type", aws->service->content_type);
-    add_header(attempt, "X-Amz-Date", attempt->date);
-    add_header(attempt, "X-Amz-Target", attempt->target);
+    add_plain_headers(flight->aws, attempt);
     kb_buffer_reset(text);
     /* All the room at once: pointers into it stay good. */
     if (!kb_buffer_extend(text, room))
@@ -185,12 +231,19 @@ static void drop_request(struct attempt *attempt)
 /* The call has its answer, in call->status and call->error. */
 static void settle(struct kb_aws_flight *flight, struct attempt *attempt, enum kb_status status)
 {
-    attempt->call->status = status;
+    struct kb_aws_call *call = attempt->call;
+
+    call->status = status;
     attempt->phase = DONE;
     flight->left--;
-    if (status == KB_OK) {
-        attempt->call->response = attempt->request.response;
+    if (status == KB_OK || call->rest) {
+        call->response = attempt->request.response;
         memset(&attempt->request.response, 0, sizeof attempt->request.response);
+    }
+    if (call->rest) {
+        call->http_status = attempt->request.status;
+        call->headers = attempt->request.header_text;
+        memset(&attempt->request.header_text, 0, sizeof attempt->request.header_text);
     }
     drop_request(attempt);
 }
@@ -253,7 +306,7 @@ static enum kb_status repeat(struct kb_aws_flight *flight, struct attempt *attem
 static enum kb_status repeat_unsure(struct kb_aws_flight *flight, struct attempt *attempt,
                                     unsigned most, struct kb_error *err)
 {
-    if (attempt->call->repeatable_only_unsent)
+    if (attempt->call->repeatable_only_unsent || attempt->request.written)
         return fail(flight, attempt, err);
     attempt->call->repeated = true;
     return repeat(flight, attempt, most, err);
@@ -307,20 +360,24 @@ static enum kb_verdict judge(struct kb_aws_flight *flight, struct attempt *attem
 {
     const struct kb_aws *aws = flight->aws;
     const struct kb_http_request *request = &attempt->request;
+    const struct kb_aws_rest *rest = attempt->call->rest;
     const struct kb_aws_answer answer = {
         .service = aws->service->name,
         .operation = attempt->call->operation,
         .resource = attempt->call->resource,
-        .region = aws->settings.region,
+        .region = region_of(flight, attempt),
         .endpoint = aws->settings.endpoint,
         .source = kb_credentials_source(aws->credentials),
+        .ctx = rest ? rest->judge_ctx : NULL,
         .status = request->status,
+        .headers = kb_buffer_view(&request->header_text),
         .error_type = kb_http_header(request, "x-amzn-errortype"),
         .crc32 = kb_http_header(request, "x-amz-crc32"),
         .body = kb_buffer_view(&request->response),
     };
 
-    return kb_aws_answer_judge(&answer, attempt->call->code, &attempt->call->error);
+    return (aws->service->judge ? aws->service->judge : kb_aws_answer_judge)(
+        &answer, attempt->call->code, &attempt->call->error);
 }
 
 static enum kb_status take_answer(struct kb_aws_flight *flight, struct attempt *attempt,
@@ -342,6 +399,10 @@ static enum kb_status take_answer(struct kb_aws_flight *flight, struct attempt *
         attempt->strange_before = true;
         return repeat_unsure(flight, attempt, 0, err);
     case KB_VERDICT_CLOCK:
+        return set_clock(flight, attempt, err);
+    case KB_VERDICT_WORDLESS:
+        if (attempt->clock_set)
+            break;
         return set_clock(flight, attempt, err);
     case KB_VERDICT_EXPIRED:
         if (attempt->refreshed)
@@ -382,6 +443,20 @@ static enum kb_status send_due(struct kb_aws_flight *flight, int *wait_ms, struc
     return status;
 }
 
+/* What of the request is not the same for every call of a service. */
+static void set_up_rest(struct attempt *attempt, const struct kb_aws_rest *rest)
+{
+    struct kb_http_request *request = &attempt->request;
+
+    request->method = rest->method;
+    request->url = rest->url;
+    request->secret = rest->secret;
+    request->stall_s = rest->stall_s;
+    request->begin = rest->begin;
+    request->write = rest->write;
+    request->write_ctx = rest->write_ctx;
+}
+
 static void set_up_attempt(struct kb_aws_flight *flight, struct attempt *attempt,
                            struct kb_aws_call *call)
 {
@@ -398,10 +473,14 @@ static void set_up_attempt(struct kb_aws_flight *flight, struct attempt *attempt
         .response = {.max = call->response_max ? call->response_max : KB_AWS_RESPONSE_MAX,
                      .wipe = call->secret},
     };
-    snprintf(attempt->target, sizeof attempt->target, "%s.%s", aws->service->target,
-             call->operation);
+    if (call->rest)
+        set_up_rest(attempt, call->rest);
+    else
+        snprintf(attempt->target, sizeof attempt->target, "%s.%s", aws->service->target,
+                 call->operation);
     /* An answer that is still there belongs to an earlier run of the call. */
-    kb_buffer_free(&call->response);
+    kb_aws_call_free(call);
+    call->http_status = 0;
     call->status = KB_OK;
     call->repeated = false;
     call->code[0] = 0;

@@ -12,7 +12,7 @@
 
 enum {
     KB_SIGV4_SIGNATURE_SIZE = 64, /* hexadecimal digits */
-    KB_SIGV4_HEADERS_MAX = 128,
+    KB_SIGV4_HEADERS_MAX = 160,
     KB_SIGV4_CANONICAL_MAX = 1024 * 1024,
 };
 

@@ -12,7 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_STEP = 64 * 1024 };
+enum {
+    READ_STEP = 64 * 1024,
+    WRITE_BACK = 8 * 1024 * 1024, /* bytes of a file that go to the disk while more are written */
+};
 
 enum kb_status kb_file_read(struct kb_buffer *out, const char *path, struct kb_error *err)
 {
@@ -61,6 +64,8 @@ struct kb_outfile {
     char *temporary; /* NULL when the name is a device or pipe, written as it is */
     bool unnamed;    /* the file has no name yet: nothing is left when we are killed */
     bool is_new;     /* what has got the name meanwhile stays */
+    off_t written;   /* bytes, */
+    off_t begun;     /* of which the kernel was told to bring so many to the disk */
 };
 
 static void outfile_free(struct kb_outfile *file)
@@ -206,7 +211,16 @@ enum kb_status kb_outfile_open(struct kb_outfile **out, const char *path, mode_t
 enum kb_status kb_outfile_write(struct kb_outfile *file, struct kb_bytes bytes,
                                 struct kb_error *err)
 {
-    return kb_fd_write(file->fd, bytes, file->path, err);
+    enum kb_status status = kb_fd_write(file->fd, bytes, file->path, err);
+
+    file->written += (off_t)bytes.size;
+    /* What is on its way to the disk by now need not be waited for at the end. Only a hint. */
+    if (status == KB_OK && file->temporary && file->written - file->begun >= WRITE_BACK) {
+        (void)sync_file_range(file->fd, file->begun, file->written - file->begun,
+                              SYNC_FILE_RANGE_WRITE);
+        file->begun = file->written;
+    }
+    return status;
 }
 
 int kb_outfile_fd(const struct kb_outfile *file)

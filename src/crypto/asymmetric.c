@@ -104,17 +104,22 @@ enum kb_status kb_public_key_wrap(const struct kb_public_key *key,
                                   enum kb_wrap_algorithm algorithm, uint8_t *out, size_t *size,
                                   struct kb_bytes plain, struct kb_error *err)
 {
+    uint8_t framed[KB_FRAMED_KEY_MAX];
     EVP_PKEY_CTX *context = NULL;
+    size_t framed_size;
     bool good;
 
     *size = 0;
-    if (!key->rsa)
-        return kb_error_set(err, KB_ERR_USAGE, "an EC key wraps nothing");
+    if (!key->rsa || plain.size > KB_TOKEN_DATA_KEY_MAX)
+        return kb_error_set(err, KB_ERR_USAGE, key->rsa ? "what is wrapped has at most 32 bytes"
+                                                        : "an EC key wraps nothing");
+    framed_size = kb_oaep_frame(algorithm, framed, plain);
     *size = (size_t)EVP_PKEY_get_size(key->key);
     context = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, NULL);
     good = context && EVP_PKEY_encrypt_init(context) == 1 && set_padding(context, algorithm) &&
-           EVP_PKEY_encrypt(context, out, size, plain.data, plain.size) == 1;
+           EVP_PKEY_encrypt(context, out, size, framed, framed_size) == 1;
     EVP_PKEY_CTX_free(context);
+    kb_wipe(framed, sizeof framed);
     ERR_clear_error();
     if (good)
         return KB_OK;

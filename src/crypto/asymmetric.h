@@ -81,6 +81,13 @@ KB_MUST_CHECK enum kb_status kb_public_key_wrap(const struct kb_public_key *key,
 bool kb_oaep_decode(enum kb_wrap_algorithm algorithm, struct kb_bytes block, uint8_t *out,
                     size_t room, size_t *size);
 
+/* What an algorithm puts around a data key: framed as S3's are, or as it is.
+ * `framed` has room for KB_FRAMED_KEY_MAX bytes; `key` has 16, 24 or 32. */
+enum { KB_FRAMED_KEY_MAX = 64 };
+size_t kb_oaep_frame(enum kb_wrap_algorithm algorithm, uint8_t *framed, struct kb_bytes key);
+/* Takes it off again, in place; false when it is not there. */
+bool kb_oaep_unframe(enum kb_wrap_algorithm algorithm, uint8_t *message, size_t *size);
+
 /* Undoes PKCS#1 v1.5 in constant time, for a message of 16, 24 or 32 bytes;
  * gives its size. For anything else the result is `otherwise`, 32 bytes. */
 size_t kb_pkcs1_decode(struct kb_bytes block, const uint8_t otherwise[32], uint8_t out[32]);

@@ -24,6 +24,8 @@ bool kb_oaep_hashes(enum kb_wrap_algorithm algorithm, const EVP_MD **hash, const
     *mgf = EVP_sha1();
     switch (algorithm) {
     case KB_WRAP_OAEP_SHA1:
+    case KB_WRAP_S3_GCM:
+    case KB_WRAP_S3_115:
         *hash = EVP_sha1();
         break;
     case KB_WRAP_OAEP_SHA256:
@@ -72,6 +74,42 @@ bool kb_oaep_decode(enum kb_wrap_algorithm algorithm, struct kb_bytes block, uin
     }
     kb_wipe(message, sizeof message);
     return made >= 0;
+}
+
+/* One byte of size in front, and behind it the content algorithm, which binds
+ * the data key to that (S3 Encryption Client specification, RSA keyring). */
+static struct kb_bytes frame_end(enum kb_wrap_algorithm algorithm)
+{
+    return algorithm == KB_WRAP_S3_GCM   ? kb_bytes_text("AES/GCM/NoPadding")
+           : algorithm == KB_WRAP_S3_115 ? kb_bytes_text("115")
+                                         : (struct kb_bytes){NULL, 0};
+}
+
+size_t kb_oaep_frame(enum kb_wrap_algorithm algorithm, uint8_t *framed, struct kb_bytes key)
+{
+    struct kb_bytes end = frame_end(algorithm);
+    size_t before = end.size ? 1 : 0;
+
+    framed[0] = (uint8_t)key.size;
+    memcpy(framed + before, key.data, key.size);
+    if (end.size)
+        memcpy(framed + before + key.size, end.data, end.size);
+    return before + key.size + end.size;
+}
+
+bool kb_oaep_unframe(enum kb_wrap_algorithm algorithm, uint8_t *message, size_t *size)
+{
+    struct kb_bytes end = frame_end(algorithm);
+    size_t key = *size - 1 - end.size;
+
+    if (!end.size)
+        return true;
+    if (*size < 1 + end.size || message[0] != key ||
+        memcmp(message + 1 + key, end.data, end.size) != 0)
+        return false;
+    memmove(message, message + 1, key);
+    *size = key;
+    return true;
 }
 
 /* --- PKCS#1 v1.5 ------------------------------------------------------------------ */

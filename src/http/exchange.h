@@ -20,6 +20,7 @@ struct kb_exchange {
     bool sent;       /* handed to a connection: it may have arrived */
     bool head_ended; /* the answer's headers came in full */
     bool too_long;
+    bool stopped; /* by the request's `write`, which set its error */
     bool no_memory;
     char where[320]; /* "host:port" */
     char text[CURL_ERROR_SIZE];

@@ -45,7 +45,9 @@ static enum kb_http_failure failure_of(const struct kb_exchange *exchange, CURLc
     case CURLE_ABORTED_BY_CALLBACK:
         return sent ? KB_HTTP_DROPPED : KB_HTTP_CONNECT;
     case CURLE_WRITE_ERROR:
-        return exchange->too_long ? KB_HTTP_TOO_LONG : KB_HTTP_OTHER;
+        return exchange->stopped    ? KB_HTTP_STOPPED
+               : exchange->too_long ? KB_HTTP_TOO_LONG
+                                    : KB_HTTP_OTHER;
     default:
         return KB_HTTP_OTHER;
     }
@@ -115,9 +117,12 @@ void kb_exchange_judge(struct kb_exchange *exchange, CURLcode result)
     struct kb_error *err = &request->error;
 
     request->failure = failure_of(exchange, result);
+    if (request->failure == KB_HTTP_STOPPED)
+        return;
     kb_error_clear(err);
     switch (request->failure) {
     case KB_HTTP_NONE:
+    case KB_HTTP_STOPPED:
         break;
     case KB_HTTP_RESOLVE:
         kb_error_set(err, KB_ERR_REMOTE, "%s%s is not known by its name",
@@ -144,8 +149,12 @@ void kb_exchange_judge(struct kb_exchange *exchange, CURLcode result)
                      exchange->where);
         break;
     case KB_HTTP_TIMEOUT:
-        kb_error_set(err, KB_ERR_REMOTE, "%s did not answer within %g s", exchange->where,
-                     exchange->timeout_ms / 1000.0);
+        if (exchange->timeout_ms)
+            kb_error_set(err, KB_ERR_REMOTE, "%s did not answer within %g s", exchange->where,
+                         exchange->timeout_ms / 1000.0);
+        else
+            kb_error_set(err, KB_ERR_REMOTE, "nothing went to or from %s for %u s",
+                         exchange->where, request->stall_s);
         break;
     case KB_HTTP_TOO_LONG:
         kb_error_set(err, KB_ERR_REMOTE, "%s answered with more than %zu bytes", exchange->where,

@@ -20,6 +20,8 @@ enum {
     /* Servers close what is idle after about a minute; a request sent into that
      * would be lost, and cannot always be repeated. */
     IDLE_SECONDS = 30,
+    /* Bytes a second that are as good as none; curl takes the mean of five seconds. */
+    STALL_SPEED = 100,
 };
 
 struct kb_http {
@@ -102,8 +104,8 @@ static void end_exchange(struct kb_http *http, struct kb_exchange *exchange)
     curl_multi_remove_handle(http->multi, exchange->easy);
     free_headers(exchange);
     exchange->request->handle = NULL;
-    if (exchange->request->response.wipe) {
-        /* The handle's own buffer still has the end of the answer. */
+    if (exchange->request->response.wipe || exchange->request->secret) {
+        /* The handle's own buffers still have the end of the answer, and the headers. */
         free_exchange(exchange);
         return;
     }
@@ -133,12 +135,37 @@ void kb_http_free(struct kb_http *http)
 
 /* --- what curl calls ------------------------------------------------------------- */
 
+/* Hands a piece of a good answer on; 0 ends the request. */
+static size_t write_body(struct kb_exchange *exchange, unsigned code, struct kb_bytes piece)
+{
+    struct kb_http_request *request = exchange->request;
+    enum kb_status status = KB_OK;
+
+    if (!request->written && request->begin)
+        status = request->begin(request->write_ctx, code, kb_buffer_view(&request->header_text),
+                                &request->error);
+    if (status == KB_OK)
+        status = request->write(request->write_ctx, piece, &request->error);
+    request->written += piece.size;
+    if (status == KB_OK)
+        return piece.size;
+    kb_error_set(&request->error, status, "what reads the answer has failed");
+    exchange->stopped = true;
+    return 0;
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct kb_exchange *exchange = ctx;
     struct kb_buffer *body = &exchange->request->response;
+    long status = 0;
 
     size *= count;
+    if (size && exchange->request->write &&
+        curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
+        status / 100 == 2)
+        return write_body(exchange, (unsigned)status,
+                          (struct kb_bytes){(const uint8_t *)data, size});
     if (size > body->max - body->size) {
         exchange->too_long = true;
         return 0;
@@ -378,6 +405,10 @@ static bool set_options(const struct kb_http *http, struct kb_exchange *exchange
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)exchange->timeout_ms);
+    if (exchange->request->stall_s) {
+        SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_SPEED);
+        SET(CURLOPT_LOW_SPEED_TIME, (long)exchange->request->stall_s);
+    }
     if (http->ca_file) {
         /* In place of the system's authorities, which are in a folder too. */
         SET(CURLOPT_CAINFO, http->ca_file);
@@ -429,9 +460,11 @@ enum kb_status kb_http_start(struct kb_http *http, struct kb_http_request *reque
     if (!exchange)
         return no_memory(err);
     exchange->request = request;
-    exchange->timeout_ms = request->timeout_ms ? request->timeout_ms : http->timeout_ms;
+    if (!request->stall_s)
+        exchange->timeout_ms = request->timeout_ms ? request->timeout_ms : http->timeout_ms;
     request->handle = NULL;
     request->status = 0;
+    request->written = 0;
     request->failure = KB_HTTP_NONE;
     kb_error_clear(&request->error);
     kb_buffer_reset(&request->response);
@@ -536,45 +569,4 @@ enum kb_status kb_http_run(struct kb_http *http, struct kb_http_request *request
     if (err && err->status == KB_OK)
         *err = request->error;
     return request->error.status;
-}
-
-/* --- answer ------------------------------------------------------------------------ */
-
-struct kb_bytes kb_http_header(const struct kb_http_request *request, const char *name)
-{
-    size_t size = strlen(name);
-    const uint8_t *at = request->header_text.data;
-    size_t left = request->header_text.size;
-
-    while (left) {
-        const uint8_t *end = memchr(at, '\n', left);
-        size_t line = end ? (size_t)(end - at) : left;
-
-        if (line >= size + 2 && memcmp(at, name, size) == 0 && at[size] == ':')
-            return (struct kb_bytes){at + size + 2, line - size - 2};
-        left -= line + (end != NULL);
-        at += line + (end != NULL);
-    }
-    return (struct kb_bytes){NULL, 0};
-}
-
-bool kb_http_date(const struct kb_http_request *request, int64_t *out)
-{
-    struct kb_bytes value = kb_http_header(request, "date");
-    char text[64];
-    time_t date;
-
-    if (value.size == 0 || value.size >= sizeof text)
-        return false;
-    memcpy(text, value.data, value.size);
-    text[value.size] = 0;
-    date = curl_getdate(text, NULL);
-    *out = date;
-    return date > 0;
-}
-
-void kb_http_request_free(struct kb_http_request *request)
-{
-    kb_buffer_free(&request->response);
-    kb_buffer_free(&request->header_text);
 }

@@ -24,7 +24,7 @@ struct kb_http_header {
     const char *value;
 };
 
-enum { KB_HTTP_HEADERS_MAX = 32, KB_HTTP_HEADER_BYTES_MAX = 64 * 1024 };
+enum { KB_HTTP_HEADERS_MAX = 144, KB_HTTP_HEADER_BYTES_MAX = 64 * 1024 };
 
 /* Why no answer came. */
 enum kb_http_failure {
@@ -36,6 +36,7 @@ enum kb_http_failure {
     KB_HTTP_DROPPED, /* the connection ended before the answer did */
     KB_HTTP_TIMEOUT,
     KB_HTTP_TOO_LONG, /* the answer is longer than response.max */
+    KB_HTTP_STOPPED,  /* by `write` */
     KB_HTTP_OTHER,
 };
 
@@ -47,12 +48,22 @@ struct kb_http_request {
     const struct kb_http_header *headers;
     size_t header_count;
     struct kb_bytes body;
+    bool secret;               /* a header holds a key: curl's copies are wiped at once */
     unsigned timeout_ms;       /* 0: that of the options */
+    unsigned stall_s;          /* in place of timeout_ms: longest silence (+- 5 s); 0: none */
+    /* Gets the body of a 2xx answer piece by piece, in place of `response`. A status
+     * other than KB_OK gives the request up: failure KB_HTTP_STOPPED, and its error.
+     * `begin` (or NULL) is told before the first piece what the answer's head says. */
+    enum kb_status (*begin)(void *ctx, unsigned status, struct kb_bytes header_text,
+                            struct kb_error *err);
+    enum kb_status (*write)(void *ctx, struct kb_bytes bytes, struct kb_error *err);
+    void *write_ctx;           /* of both */
     void *ctx;                 /* the caller's */
     /* The answer. */
     enum kb_http_failure failure;
     struct kb_error error;     /* a sentence for `failure`: KB_ERR_REMOTE; names the host */
     unsigned status;           /* of HTTP */
+    uint64_t written;          /* bytes given to `write` */
     struct kb_buffer response; /* body; the caller sets max (and wipe) before, frees it after */
     struct kb_buffer header_text; /* received headers, "name: value\n" each, names in lower case */
     /* Private. */
@@ -84,10 +95,14 @@ void kb_http_cancel(struct kb_http *http, struct kb_http_request *request);
 KB_MUST_CHECK enum kb_status kb_http_run(struct kb_http *http, struct kb_http_request *request,
                                          struct kb_error *err);
 
-/* Value of a received header (name in lower case), empty when it is missing. */
+/* Value of a header (name in lower case) of a header_text, empty when it is missing. */
+struct kb_bytes kb_http_find_header(struct kb_bytes header_text, const char *name);
+/* That of a received one. */
 struct kb_bytes kb_http_header(const struct kb_http_request *request, const char *name);
 
-/* The Date header in seconds since 1970; false when there is none. */
+/* Seconds since 1970 of a date as HTTP writes it; false for what is none. */
+bool kb_http_parse_date(struct kb_bytes value, int64_t *out);
+/* That of the Date header. */
 bool kb_http_date(const struct kb_http_request *request, int64_t *out);
 
 /* Frees the answer's buffers; the rest of the request is as before. */

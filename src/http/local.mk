@@ -1,4 +1,5 @@
 libkb_la_SOURCES += \
+	src/http/answer.c \
 	src/http/exchange.h \
 	src/http/failure.c \
 	src/http/http.c src/http/http.h \

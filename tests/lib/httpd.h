@@ -26,7 +26,7 @@
 
 struct httpd;
 
-enum { HTTPD_HEADERS_MAX = 64, HTTPD_HEAD_MAX = 128 * 1024, HTTPD_BODY_MAX = 64 * 1024 * 1024 };
+enum { HTTPD_HEADERS_MAX = 192, HTTPD_HEAD_MAX = 128 * 1024, HTTPD_BODY_MAX = 64 * 1024 * 1024 };
 
 struct httpd_request {
     const char *method;

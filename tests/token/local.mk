@@ -54,3 +54,4 @@ test_token_counts_SOURCES = tests/token/test_token_counts.c tests/token/foreign.
 	tests/token/foreign.h $(TOKEN_TEST_SOURCES)
 test_token_counts_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(P11KIT_CFLAGS)
 test_token_counts_LDADD = $(TEST_LIBS) $(P11KIT_LIBS)
+

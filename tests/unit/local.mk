@@ -124,3 +124,15 @@ test_keyring_SOURCES = tests/unit/test_keyring.c $(TOKEN_TEST_SOURCES)
 test_keyring_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
 test_keyring_LDFLAGS = $(AM_LDFLAGS) $(KEYRING_WRAP)
 test_keyring_LDADD = $(TEST_LIBS)
+
+OBJECT_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secure \
+	-Wl,--wrap=kb_s3_upload,--wrap=kb_s3_head_object,--wrap=kb_s3_delete_object \
+	-Wl,--wrap=kb_s3_get_bucket_encryption,--wrap=kb_vault_make,--wrap=kb_vault_add_objects \
+	-Wl,--wrap=kb_vault_update_objects,--wrap=kb_vault_remove_objects \
+	-Wl,--wrap=kb_vault_each_object
+
+FIND_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secure \
+	-Wl,--wrap=kb_s3_head_object,--wrap=kb_s3_get_object,--wrap=kb_s3_download \
+	-Wl,--wrap=kb_vault_each_object,--wrap=kb_vault_each_key,--wrap=kb_vault_find_key \
+	-Wl,--wrap=kb_vault_find_scope,--wrap=kb_vault_release,--wrap=kb_esdk_decrypt \
+	-Wl,--wrap=kb_esdk_message_info,--wrap=kb_esdk_push

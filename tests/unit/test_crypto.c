@@ -4,6 +4,7 @@
  * Wycheproof's AES-CBC, AES key wrap and HMAC.
  */
 #include "crypto/crypto.h"
+#include "crypto/digest.h"
 #include "wycheproof.h"
 
 #include <openssl/evp.h>
@@ -151,10 +152,30 @@ static void test_keys(void)
     kb_crypto_free(crypto);
 }
 
+static void test_digest_peek(void)
+{
+    struct kb_digest *digest;
+    uint8_t got[32], want[32];
+    struct kb_error err = {0};
+
+    KBT_OK(kb_digest_new(&digest, KB_DIGEST_SHA256, &err), &err);
+    for (size_t i = 0; i <= 3; i++) {
+        KBT_OK(kb_digest_peek(digest, got, &err), &err);
+        KBT_OK(kb_digest_once(want, KB_DIGEST_SHA256, (struct kb_bytes){(const uint8_t *)"abc", i},
+                              &err),
+               &err);
+        KBT_BYTES(((struct kb_bytes){got, 32}), ((struct kb_bytes){want, 32}));
+        KBT_OK(kb_digest_update(digest, (struct kb_bytes){(const uint8_t *)"abc" + i, i < 3}, &err),
+               &err);
+    }
+    kb_digest_free(digest);
+}
+
 int main(int argc, char **argv)
 {
     static const struct kbtest tests[] = {
         {"SHA-256 in parts", test_sha256},
+        {"digest so far", test_digest_peek},
         {"AES-CBC: keys of every size", test_keys},
         {"Wycheproof: AES-CBC with PKCS#7", test_cbc},
         {"Wycheproof: AES key wrap (OpenSSL)", test_wrap},

@@ -36,6 +36,8 @@ static void obey(void *ctx, const struct httpd_request *request, struct httpd_an
         answer->action = HTTPD_GARBAGE;
     else if (strcmp(word, "slow") == 0)
         answer->delay_ms = 5000;
+    else if (strcmp(word, "asleep") == 0)
+        answer->delay_ms = 12000;
     else if (strcmp(word, "pause") == 0)
         answer->delay_ms = 200;
     else if (strcmp(word, "stale") == 0)
@@ -260,6 +262,76 @@ static void test_too_long(void)
     tear_down(&f);
 }
 
+struct sink {
+    struct kb_buffer all;
+    size_t stop_at; /* bytes */
+};
+
+static enum kb_status sink(void *ctx, struct kb_bytes bytes, struct kb_error *err)
+{
+    struct sink *s = ctx;
+
+    kb_buffer_put_bytes(&s->all, bytes);
+    if (s->stop_at && s->all.size >= s->stop_at)
+        return kb_error_set(err, KB_ERR_INPUT, "enough");
+    return KB_OK;
+}
+
+/* A good answer's body goes where it is wanted, another's stays. */
+static void test_write(void)
+{
+    struct sink s = {.all = KB_BUFFER_INIT(1000)};
+    struct kb_error err = {0};
+    struct fixture f;
+
+    set_up(&f, &defaults);
+    f.request[0].write = sink;
+    f.request[0].write_ctx = &s;
+    f.request[0].secret = true;
+    f.request[0].stall_s = 10;
+    f.request[0].response.max = 100;
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    KBT_TEXT(kb_buffer_view(&s.all), "POST /ok 5 S3CRET-TOKEN - -");
+    CU_ASSERT_EQUAL(f.request[0].written, s.all.size);
+    CU_ASSERT_EQUAL(f.request[0].response.size, 0);
+    kb_buffer_reset(&s.all);
+    prepare(&f, 0, "moved");
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    CU_ASSERT_EQUAL(s.all.size, 0);
+    CU_ASSERT_EQUAL(f.request[0].written, 0);
+    KBT_TEXT(kb_buffer_view(&f.request[0].response), "POST /moved 5 S3CRET-TOKEN - -");
+    prepare(&f, 0, "ok");
+    s.stop_at = 1;
+    CU_ASSERT_EQUAL(kb_http_run(f.http, &f.request[0], &err), KB_ERR_INPUT);
+    CU_ASSERT_EQUAL(f.request[0].failure, KB_HTTP_STOPPED);
+    CU_ASSERT_STRING_EQUAL(err.text, "enough");
+    kb_error_clear(&err);
+    s.stop_at = 0;
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    kb_buffer_free(&s.all);
+    tear_down(&f);
+}
+
+/* No bound for the whole, but one for silence. */
+static void test_stall(void)
+{
+    const struct kb_http_options hasty = {.timeout_ms = 100};
+    struct kb_error err = {0};
+    struct fixture f;
+    int64_t start;
+
+    set_up(&f, &hasty);
+    f.request[0].stall_s = 2;
+    prepare(&f, 0, "pause");
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    prepare(&f, 0, "asleep");
+    f.request[0].stall_s = 1;
+    start = now_ms();
+    check_failure(&f, KB_HTTP_TIMEOUT, "nothing went to or from");
+    CU_ASSERT_TRUE(now_ms() - start < 10000);
+    tear_down(&f);
+}
+
 /* A connection that the server closed while it was idle: found out before it is
  * used, or, when the request went into it, told and not repeated by itself. */
 static void test_stale(void)
@@ -430,6 +502,7 @@ int main(int argc, char **argv)
         {"stale", test_stale},       {"parallel", test_parallel},
         {"waiting", test_waiting},   {"refused", test_refused},
         {"proxy", test_proxy},       {"retry", test_retry},
+        {"write", test_write},       {"stall", test_stall},
         {NULL, NULL},
     };
 

@@ -37,3 +37,5 @@ test_esdk_header_vectors_SOURCES = tests/vectors/test_esdk_header_vectors.c \
 	$(ESDK_MANIFEST_SOURCES)
 test_esdk_header_vectors_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
 test_esdk_header_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
+
+	$(TOKEN_TEST_SOURCES)
