@@ -29,6 +29,7 @@ include src/aws/local.mk
 include src/esdk/local.mk
 include src/http/local.mk
 include src/keyring/local.mk
+include src/s3/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
@@ -75,6 +76,7 @@ pkginclude_HEADERS = \
 	src/keybridge/keystore.h \
 	src/keybridge/kms.h \
 	src/keybridge/provider.h \
+	src/keybridge/s3.h \
 	src/keybridge/secret.h \
 	src/keybridge/status.h \
 	src/keybridge/stream.h \

@@ -14,9 +14,9 @@ layer_of() {
     base) echo 0 ;;
     crypto | http | store | attr | conf) echo 1 ;;
     aws) echo 2 ;;
-    table) echo 3 ;;
+    table | s3) echo 3 ;;
     provider | keyring) echo 4 ;;
-    ddbec | esdk) echo 5 ;;
+    ddbec | esdk | s3ec) echo 5 ;;
     sealed) echo 6 ;;
     cli) echo 7 ;;
     *) echo 9 ;;
@@ -46,7 +46,8 @@ home_of 'sqlite3' '^src/store/'
 home_of 'openssl/' '^src/(crypto|base)/'
 home_of 'curl/' '^src/http/'
 home_of 'zlib' '^src/aws/answer'
-home_of 'cjson/' '^src/(aws|conf|cli|ddbec)/'
+home_of 'expat' '^src/s3/xml'
+home_of 'cjson/' '^(src/(aws|conf|cli|ddbec|s3ec|sealed)|keystore/vault_(ex|im)port)'
 
 # Exports, public headers and documentation name the same functions.
 declared=$(cat src/keybridge/*.h | tr '\n' ' ' | sed 's:/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/::g' |

@@ -16,6 +16,7 @@
 #include <keybridge/keystore.h>
 #include <keybridge/kms.h>
 #include <keybridge/provider.h>
+#include <keybridge/s3.h>
 #include <keybridge/secret.h>
 #include <keybridge/status.h>
 #include <keybridge/stream.h>

@@ -106,6 +106,15 @@ fuzz_esdk_body_SOURCES = tests/fuzz/fuzz_esdk_body.c
 fuzz_esdk_body_LDFLAGS = -fsanitize=fuzzer
 fuzz_esdk_body_LDADD = libkb.la
 
+check_PROGRAMS += replay_s3_xml
+replay_s3_xml_SOURCES = tests/fuzz/fuzz_s3_xml.c tests/fuzz/replay.c
+replay_s3_xml_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"s3_xml"'
+replay_s3_xml_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_s3_xml
+fuzz_s3_xml_SOURCES = tests/fuzz/fuzz_s3_xml.c
+fuzz_s3_xml_LDFLAGS = -fsanitize=fuzzer
+fuzz_s3_xml_LDADD = libkb.la
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

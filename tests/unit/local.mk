@@ -102,6 +102,27 @@ test_kms_SOURCES = tests/unit/test_kms.c
 test_kms_CPPFLAGS = $(TEST_CPPFLAGS)
 test_kms_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_s3_list
+test_s3_list_SOURCES = tests/unit/test_s3_list.c
+test_s3_list_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3_list_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3_live
+test_s3_live_SOURCES = tests/unit/test_s3_live.c
+test_s3_live_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3_live_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3_transfer
+test_s3_transfer_SOURCES = tests/unit/test_s3_transfer.c
+test_s3_transfer_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3_transfer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=s3_call_run,--wrap=kb_s3_is_secure
+test_s3_transfer_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3_xml
+test_s3_xml_SOURCES = tests/unit/test_s3_xml.c
+test_s3_xml_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3_xml_LDADD = $(TEST_LIBS)
+
 # The command's sources are in no library.
 check_PROGRAMS += test_pace
 test_pace_SOURCES = tests/unit/test_pace.c src/cli/pace.c src/cli/pace.h
@@ -124,6 +145,11 @@ test_keyring_SOURCES = tests/unit/test_keyring.c $(TOKEN_TEST_SOURCES)
 test_keyring_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
 test_keyring_LDFLAGS = $(AM_LDFLAGS) $(KEYRING_WRAP)
 test_keyring_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3
+test_s3_SOURCES = tests/unit/test_s3.c
+test_s3_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3_LDADD = $(TEST_LIBS)
 
 OBJECT_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secure \
 	-Wl,--wrap=kb_s3_upload,--wrap=kb_s3_head_object,--wrap=kb_s3_delete_object \
