@@ -8,9 +8,10 @@
 
 static unsigned uses_of(enum kb_key_use use)
 {
-    return use == KB_KEY_WRAP   ? MAY_WRAP | MAY_UNWRAP
-           : use == KB_KEY_SIGN ? MAY_SIGN | MAY_VERIFY
-                                : MAY_ENCRYPT | MAY_DECRYPT;
+    return use == KB_KEY_WRAP     ? MAY_WRAP | MAY_UNWRAP
+           : use == KB_KEY_SIGN   ? MAY_SIGN | MAY_VERIFY
+           : use == KB_KEY_LEGACY ? MAY_UNWRAP | MAY_DECRYPT
+                                  : MAY_ENCRYPT | MAY_DECRYPT;
 }
 
 static void fill(struct template *out, const struct new_key *key, unsigned policy)
@@ -172,7 +173,7 @@ static enum kb_status start(struct helper *helper, const struct kb_key_spec *spe
     CK_ULONG count;
 
     if (status == KB_OK)
-        status = key_count(helper, spec->name, &count, err);
+        status = key_count(helper, spec->name, NULL, &count, err);
     if (status != KB_OK)
         return status;
     if (count > 0)
@@ -203,6 +204,9 @@ enum kb_status key_create(struct helper *helper, const struct kb_key_spec *spec,
         return status;
     if (spec->public_only)
         return kb_error_set(err, KB_ERR_USAGE, "a public key alone cannot be made, only imported");
+    if (spec->use == KB_KEY_LEGACY)
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "a legacy key reads what there is: it cannot be made, only imported");
     if (spec->type == KB_KEY_RSA || spec->type == KB_KEY_EC) {
         kb_error_set(err, KB_ERR_USAGE, "a new key needs a size: %s does not say which",
                      kb_key_type_format(spec->type));

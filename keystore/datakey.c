@@ -14,7 +14,11 @@ static enum kb_status begin(struct work *work, struct helper *helper,
 
     work->kept_count = 0;
     work->numbers.parts.modulus.size = 0;
-    status = key_find_for(helper, request->name, KB_KEY_WRAP, &work->key, err);
+    status = key_find(helper, request->name, &work->key, err);
+    work->legacy = status == KB_OK && work->key->info.use == KB_KEY_LEGACY &&
+                   request->verb == KB_VERB_UNWRAP_KEYS;
+    if (status == KB_OK && !work->legacy)
+        status = key_find_for(helper, request->name, KB_KEY_WRAP, &work->key, err);
     if (status != KB_OK)
         return status;
     if (request->release && work->key->info.release_never) {
@@ -263,11 +267,18 @@ static enum kb_status make_kept(struct work *work, struct kb_data_key *out, stru
     return status == KB_OK ? keep(work, sealed, out, err) : status;
 }
 
+static bool algorithm_fits(const struct work *work, enum kb_wrap_algorithm algorithm)
+{
+    if (algorithm == KB_WRAP_AES_ECB)
+        return work->legacy;
+    return work->rsa != (algorithm == KB_WRAP_AES);
+}
+
 /* What makes an algorithm one of this key. */
 static enum kb_status check_algorithm(struct work *work, enum kb_wrap_algorithm algorithm,
                                       struct kb_error *err)
 {
-    if (work->rsa != (algorithm == KB_WRAP_AES))
+    if (algorithm_fits(work, algorithm))
         return KB_OK;
     return kb_error_set(err, KB_ERR_DENIED, "key '%.80s' is %s key: it does not wrap by %s",
                         work->name, work->rsa ? "an RSA" : "an AES",
@@ -308,7 +319,50 @@ enum kb_status data_keys_make(struct helper *helper, const struct kb_request *re
     return status;
 }
 
+/* --- wrapping what is known ------------------------------------------------------------ */
+
+static enum kb_status wrap_value(struct work *work, struct kb_bytes value,
+                                 struct kb_data_key *out, struct kb_error *err)
+{
+    CK_OBJECT_HANDLE object;
+    enum kb_status status;
+    CK_RV rv;
+
+    if (value.size != 16 && value.size != 24 && value.size != 32)
+        return kb_error_set(err, KB_ERR_USAGE, "a data key has 16, 24 or 32 bytes");
+    if (work->rsa)
+        return rsa_wrap(work, out->algorithm, value.data, out, err);
+    rv = create(work, value.data, out->size, &object);
+    if (rv != CKR_OK)
+        return work_fail(work, err, rv, "C_CreateObject of a key to wrap", KB_WRAP_AES);
+    status = wrap(work, object, out, err);
+    destroy(work, object);
+    return status;
+}
+
+enum kb_status data_keys_wrap(struct helper *helper, const struct kb_request *request,
+                              struct kb_buffer *answer, struct kb_error *err)
+{
+    struct work work;
+    enum kb_status status = begin(&work, helper, request, err);
+
+    if (status == KB_OK)
+        status = check_algorithm(&work, request->algorithm, err);
+    for (uint32_t i = 0; i < request->count && status == KB_OK; i++) {
+        struct kb_bytes value = request->items[i].bytes;
+        struct kb_data_key made = {
+            .status = KB_OK, .algorithm = request->algorithm, .size = (uint16_t)value.size};
+
+        status = wrap_value(&work, value, &made, err);
+        if (status == KB_OK)
+            kb_data_key_put(answer, &made, NULL);
+    }
+    return status;
+}
+
 /* --- unwrapping a batch -------------------------------------------------------------- */
+
+enum { ECB_BLOCK = 16 };
 
 static enum kb_status unwrap_aes(struct work *work, struct kb_bytes wrapped,
                                  struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
@@ -331,14 +385,56 @@ static enum kb_status unwrap_aes(struct work *work, struct kb_bytes wrapped,
                         : work_fail(work, err, rv, "reading a key after C_UnwrapKey", KB_WRAP_AES);
 }
 
+/* The key of a padded text of a block more (RFC 5652 section 6.3). */
+static bool unpad(const uint8_t *text, size_t size, struct kb_data_key *out, uint8_t *plain)
+{
+    uint8_t wrong = 0, padding = text[size - 1];
+
+    for (size_t i = 1; i <= ECB_BLOCK; i++)
+        wrong |= (uint8_t)((i <= padding) & (text[size - i] != padding));
+    if (wrong || padding == 0 || padding > ECB_BLOCK)
+        return false;
+    out->size = (uint16_t)(size - padding);
+    if (out->size != 16 && out->size != 24 && out->size != 32)
+        return false;
+    memcpy(plain, text, out->size);
+    return true;
+}
+
+/* Key and padding: two or three blocks. A key that came out of a decryption
+ * cannot be kept from leaving, so that there is nothing to keep. */
+static enum kb_status unwrap_ecb(struct work *work, struct kb_bytes wrapped,
+                                 struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
+{
+    struct helper *helper = work->helper;
+    CK_MECHANISM mechanism = mechanism_make(helper->vendor, MECHANISM_ECB, NULL);
+    uint8_t text[KB_TOKEN_DATA_KEY_MAX + ECB_BLOCK];
+    CK_ULONG size = sizeof text;
+    bool good;
+    CK_RV rv;
+
+    if (!work->release || (wrapped.size != 32 && wrapped.size != 48))
+        return KB_ERR_AUTH;
+    rv = helper->f->C_DecryptInit(helper->session, &mechanism, work->key->working);
+    if (rv == CKR_OK)
+        rv = helper->f->C_Decrypt(helper->session, kb_input(wrapped), wrapped.size, text, &size);
+    if (rv != CKR_OK)
+        return work_fail(work, err, rv, "C_Decrypt", KB_WRAP_AES_ECB);
+    good = size == wrapped.size && unpad(text, size, out, plain);
+    kb_wipe(text, sizeof text);
+    return good ? KB_OK : KB_ERR_AUTH;
+}
+
 static enum kb_status unwrap_item(struct work *work, const struct kb_request_item *item,
                                   struct kb_data_key *out, uint8_t *plain, struct kb_error *err)
 {
     CK_OBJECT_HANDLE object;
     enum kb_status status;
 
-    if (work->rsa == (item->algorithm == KB_WRAP_AES))
+    if (!algorithm_fits(work, item->algorithm))
         return KB_ERR_AUTH;
+    if (item->algorithm == KB_WRAP_AES_ECB)
+        return unwrap_ecb(work, item->bytes, out, plain, err);
     if (!work->rsa)
         return unwrap_aes(work, item->bytes, out, plain, err);
     if (work->release)

@@ -13,6 +13,7 @@ struct work {
     struct found_key *key; /* the wrapping key */
     const char *name;
     bool rsa;
+    bool legacy; /* an AES key that may only unwrap */
     bool release;
     CK_MECHANISM wrap;          /* AES */
     struct public_numbers numbers; /* RSA; read when needed */

@@ -134,8 +134,10 @@ KB_MUST_CHECK enum kb_status key_list(struct helper *helper, struct kb_buffer *a
 /* Drops what was looked up: the keys have changed. */
 void key_cache_clear(struct helper *helper);
 bool key_name_valid(const char *name);
-/* How many keys of the token have that label: 0, 1 or more. */
-KB_MUST_CHECK enum kb_status key_count(struct helper *helper, const char *name, CK_ULONG *count,
+/* How many keys of the token have that label: 0, 1 or more; *object is one of
+ * them. `object` may be NULL. */
+KB_MUST_CHECK enum kb_status key_count(struct helper *helper, const char *name,
+                                       CK_OBJECT_HANDLE *object, CK_ULONG *count,
                                        struct kb_error *err);
 
 /* --- info.c: what the token tells of a key --------------------------------------- */
@@ -194,6 +196,10 @@ KB_MUST_CHECK enum kb_status key_destroy(struct helper *helper, const char *name
 /* --- datakey.c, kept.c ----------------------------------------------------------- */
 
 KB_MUST_CHECK enum kb_status data_keys_make(struct helper *helper,
+                                            const struct kb_request *request,
+                                            struct kb_buffer *answer, struct kb_error *err);
+/* Wraps values that are known outside. */
+KB_MUST_CHECK enum kb_status data_keys_wrap(struct helper *helper,
                                             const struct kb_request *request,
                                             struct kb_buffer *answer, struct kb_error *err);
 KB_MUST_CHECK enum kb_status data_keys_unwrap(struct helper *helper,
@@ -259,6 +265,12 @@ bool answer_text_begin(struct answer_text *text, struct kb_buffer *answer, size_
 /* `size` of its bytes are kept; with another status than KB_OK, none. */
 void answer_text_end(const struct answer_text *text, struct kb_buffer *answer,
                      enum kb_status status, const uint8_t *iv, size_t size);
+
+/* --- counter_serve.c ------------------------------------------------------------------------ */
+
+KB_MUST_CHECK enum kb_status counter_serve(struct helper *helper,
+                                           const struct kb_request *request,
+                                           struct kb_buffer *answer, struct kb_error *err);
 
 /* --- gcm_serve.c, random.c ------------------------------------------------------------------ */
 

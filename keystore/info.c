@@ -319,7 +319,7 @@ static bool take_record(struct kb_key_info *info, const uint8_t *id, CK_ULONG si
                         CK_KEY_TYPE type, enum kb_key_type told)
 {
     if (size != KEY_ID_SIZE || id[0] != 'K' || id[1] != 'B' || id[2] != ID_FORMAT ||
-        id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_ENVELOPE || id[4] == KB_KEY_TYPE_UNKNOWN ||
+        id[3] == KB_KEY_USE_UNKNOWN || id[3] > KB_KEY_LEGACY || id[4] == KB_KEY_TYPE_UNKNOWN ||
         id[4] > KB_KEY_EC || id[5] < KB_KEY_GENERATED || id[5] > KB_KEY_IMPORTED)
         return false;
     if (!is_of((enum kb_key_type)id[4], (enum kb_key_use)id[3], type) ||

@@ -258,12 +258,14 @@ static enum kb_status search_name(struct helper *helper, const char *name, struc
     return status;
 }
 
-enum kb_status key_count(struct helper *helper, const char *name, CK_ULONG *count,
-                         struct kb_error *err)
+enum kb_status key_count(struct helper *helper, const char *name, CK_OBJECT_HANDLE *object,
+                         CK_ULONG *count, struct kb_error *err)
 {
-    struct matches matches;
+    struct matches matches = {.object = CK_INVALID_HANDLE};
     enum kb_status status = search_name(helper, name, &matches, err);
 
+    if (object)
+        *object = matches.object;
     *count = matches.count;
     return status;
 }

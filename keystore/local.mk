@@ -1,5 +1,7 @@
 # The client, as part of the library.
 libkb_la_SOURCES += \
+	keystore/answer.c \
+	keystore/counter.c keystore/counter.h \
 	keystore/counts.c keystore/counts.h \
 	keystore/frame.c \
 	keystore/import.c \
@@ -11,12 +13,15 @@ libkb_la_SOURCES += \
 	keystore/process.c \
 	keystore/protocol.c keystore/protocol.h \
 	keystore/softhsm.c \
+	keystore/wire.c keystore/wire.h \
 	keystore/work.c
 
 # The helper: the only program that links p11-kit and maps a PKCS#11 module.
 pkglibexec_PROGRAMS += keybridge-token
 keybridge_token_SOURCES = \
+	keystore/answer.c \
 	keystore/ckr.c keystore/ckr.h \
+	keystore/counter_serve.c \
 	keystore/create.c \
 	keystore/crypt.c \
 	keystore/datakey.c keystore/datakey.h \
@@ -47,6 +52,7 @@ keybridge_token_SOURCES = \
 	keystore/template.c keystore/template.h \
 	keystore/token.c \
 	keystore/trial.c \
-	keystore/uri.c
+	keystore/uri.c \
+	keystore/wire.c
 keybridge_token_CFLAGS = $(AM_CFLAGS) $(P11KIT_CFLAGS)
 keybridge_token_LDADD = libkb_base.la $(P11KIT_LIBS)

@@ -13,6 +13,7 @@ static const struct mechanism_row common[] = {
     ROW(KEY_WRAP, CKM_AES_KEY_WRAP, PARAMETER_NONE, "AES key wrap (RFC 3394)"),
     ROW(CBC_PAD, CKM_AES_CBC_PAD, PARAMETER_IV, "AES-CBC with padding"),
     ROW(GCM, CKM_AES_GCM, PARAMETER_GCM, "AES-GCM"),
+    ROW(ECB, CKM_AES_ECB, PARAMETER_NONE, "AES-ECB"),
     ROW(HMAC_SHA224, CKM_SHA224_HMAC, PARAMETER_NONE, "HMAC-SHA-224"),
     ROW(HMAC_SHA256, CKM_SHA256_HMAC, PARAMETER_NONE, "HMAC-SHA-256"),
     ROW(HMAC_SHA384, CKM_SHA384_HMAC, PARAMETER_NONE, "HMAC-SHA-384"),
@@ -108,6 +109,11 @@ static const struct {
     [KB_WRAP_OAEP_SHA512_MGF_SHA512] = {CKM_SHA512, CKG_MGF1_SHA512,
                                         "CKM_RSA_PKCS_OAEP with SHA-512 and MGF1-SHA-512"},
     [KB_WRAP_PKCS1] = {0, 0, "CKM_RSA_PKCS"},
+    [KB_WRAP_S3_GCM] = {CKM_SHA_1, CKG_MGF1_SHA1,
+                        "CKM_RSA_PKCS_OAEP as the S3 Encryption Client does (version 2)"},
+    [KB_WRAP_S3_115] = {CKM_SHA_1, CKG_MGF1_SHA1,
+                        "CKM_RSA_PKCS_OAEP as the S3 Encryption Client does (version 3)"},
+    [KB_WRAP_AES_ECB] = {0, 0, "CKM_AES_ECB"},
 };
 
 CK_MECHANISM mechanism_oaep(const struct kb_vendor *vendor, enum kb_wrap_algorithm algorithm,
@@ -159,6 +165,7 @@ size_t mechanisms_of_key(enum mechanism out[KEY_MECHANISMS_MAX], size_t *must,
     static const enum mechanism sign[] = {MECHANISM_SHA224_RSA, MECHANISM_SHA256_RSA,
                                           MECHANISM_SHA384_RSA, MECHANISM_SHA512_RSA,
                                           MECHANISM_RSA_PKCS};
+    static const enum mechanism legacy[] = {MECHANISM_ECB, MECHANISM_KEY_WRAP};
     enum kb_hash hash;
 
     *must = 0;
@@ -177,6 +184,8 @@ size_t mechanisms_of_key(enum mechanism out[KEY_MECHANISMS_MAX], size_t *must,
         return one(out, must, MECHANISM_CBC_PAD);
     if (use == KB_KEY_ENVELOPE)
         return one(out, must, MECHANISM_GCM);
+    if (use == KB_KEY_LEGACY)
+        return *must = some(out, legacy, COUNT(legacy));
     if (use == KB_KEY_SIGN && kb_key_type_hash(type, &hash))
         return one(out, must, mechanism_of_hash(hash));
     return 0;

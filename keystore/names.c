@@ -13,6 +13,7 @@ static const char *const uses[] = {
     [KB_KEY_SIGN] = "sign",
     [KB_KEY_CONTENT] = "content",
     [KB_KEY_ENVELOPE] = "envelope",
+    [KB_KEY_LEGACY] = "legacy",
 };
 
 static const char *const types[] = {

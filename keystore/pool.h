@@ -62,6 +62,15 @@ KB_MUST_CHECK enum kb_status kb_token_call(struct kb_token *token, const struct 
                                            enum kb_repeat repeat, struct kb_reader *payload,
                                            struct kb_error *err);
 
+/* Wraps n (at most KB_TOKEN_BATCH_MAX) values of `size` bytes, one behind the
+ * other in `plain` at KB_TOKEN_DATA_KEY_MAX bytes each: sets status, algorithm,
+ * size and wrapped, and no handle. */
+KB_MUST_CHECK enum kb_status kb_token_wrap_keys(struct kb_token *token,
+                                                const struct kb_data_key_spec *spec,
+                                                struct kb_data_key *keys, size_t n,
+                                                const struct kb_secret *plain,
+                                                struct kb_error *err);
+
 /* Counts n encryptions by a key, before they are asked for. */
 KB_MUST_CHECK enum kb_status kb_token_count(struct kb_token *token, const char *key, size_t n,
                                             struct kb_error *err);

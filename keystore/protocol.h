@@ -18,7 +18,7 @@
 #include "crypto/asymmetric.h"
 
 enum {
-    KB_PROTOCOL_VERSION = 3,
+    KB_PROTOCOL_VERSION = 4,
     KB_FRAME_DATA_MAX = 16 * 1024 * 1024,         /* items of one request and their lengths */
     KB_FRAME_MAX = KB_FRAME_DATA_MAX + 64 * 1024, /* a whole frame */
     KB_REQUEST_TEXT_MAX = 4096,                   /* names, URIs, paths */
@@ -48,6 +48,9 @@ enum kb_verb {
     KB_VERB_EXPORT_PUBLIC,
     KB_VERB_GCM,
     KB_VERB_RANDOM,
+    KB_VERB_COUNTER,
+    KB_VERB_WRAP_KEYS,
+    KB_VERB_AFTER_LAST, /* none: those from here on are unknown */
 };
 
 struct kb_request_item {
@@ -79,6 +82,7 @@ struct kb_request {
     bool encrypt;
     enum kb_sign_scheme scheme;
     enum kb_hash hash;
+    uint64_t from, to; /* COUNTER: what it is and becomes; to 0: it is only read */
     uint32_t count; /* of items; for MAKE_KEYS just how many; for RANDOM bytes */
     struct kb_request_item items[KB_TOKEN_BATCH_MAX];
 };

@@ -15,6 +15,13 @@ static bool is_key_size(size_t size)
     return size == 16 || size == 24 || size == 32;
 }
 
+/* What is decrypted has to be seen before it is a key. */
+static bool is_outside(enum kb_wrap_algorithm algorithm)
+{
+    return algorithm == KB_WRAP_PKCS1 || algorithm == KB_WRAP_S3_GCM ||
+           algorithm == KB_WRAP_S3_115;
+}
+
 /* The token, or the key's list of mechanisms, has no such thing. */
 static bool is_refused(CK_RV rv)
 {
@@ -105,7 +112,7 @@ enum kb_status rsa_wrap_inside(struct work *work, enum kb_wrap_algorithm algorit
     enum kb_status status;
     CK_RV rv;
 
-    if (algorithm == KB_WRAP_PKCS1)
+    if (is_outside(algorithm))
         return not_inside(work, algorithm, CKR_OK, err);
     status = prepare_wrapping(work, err);
     if (status != KB_OK)
@@ -153,7 +160,7 @@ static CK_RV decrypt_raw(struct work *work, struct kb_bytes wrapped, uint8_t out
 
 /* One try to undo OAEP, by the way that is known to work or the next. *size is
  * 0 when the bytes decrypt to nothing. */
-static CK_RV undo_oaep(struct work *work, enum kb_wrap_algorithm algorithm,
+static CK_RV undo_padding(struct work *work, enum kb_wrap_algorithm algorithm,
                        struct kb_bytes wrapped, uint8_t out[BLOCK_ROOM], size_t *size)
 {
     struct found_key *key = work->key;
@@ -177,6 +184,18 @@ static CK_RV undo_oaep(struct work *work, enum kb_wrap_algorithm algorithm,
         !kb_oaep_decode(algorithm, (struct kb_bytes){block, wrapped.size}, out, BLOCK_ROOM, size))
         *size = 0;
     kb_wipe(block, sizeof block);
+    return rv;
+}
+
+/* And what may be around the data key. Whoever has the public key can put
+ * anything there, so that what was wrong with it is no secret. */
+static CK_RV undo_oaep(struct work *work, enum kb_wrap_algorithm algorithm,
+                       struct kb_bytes wrapped, uint8_t out[BLOCK_ROOM], size_t *size)
+{
+    CK_RV rv = undo_padding(work, algorithm, wrapped, out, size);
+
+    if (rv == CKR_OK && !kb_oaep_unframe(algorithm, out, size))
+        *size = 0;
     return rv;
 }
 
@@ -389,7 +408,7 @@ enum kb_status rsa_unwrap_inside(struct work *work, enum kb_wrap_algorithm algor
         return status;
     /* The item says by what algorithm, and nobody signed that: one the token
      * cannot do is the item's affair, not the run's. */
-    if (algorithm == KB_WRAP_PKCS1)
+    if (is_outside(algorithm))
         return KB_ERR_AUTH;
     rv = unwrap_key(work, algorithm, wrapped, object);
     if (is_refused(rv))

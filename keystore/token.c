@@ -73,6 +73,8 @@ static enum kb_status with_session(struct helper *helper, const struct kb_reques
         return extract_try(helper, request->name, answer, err);
     case KB_VERB_MAKE_KEYS:
         return data_keys_make(helper, request, answer, err);
+    case KB_VERB_WRAP_KEYS:
+        return data_keys_wrap(helper, request, answer, err);
     case KB_VERB_UNWRAP_KEYS:
         return data_keys_unwrap(helper, request, answer, err);
     case KB_VERB_SIGN:
@@ -85,6 +87,8 @@ static enum kb_status with_session(struct helper *helper, const struct kb_reques
         return gcm_serve(helper, request, answer, err);
     case KB_VERB_RANDOM:
         return random_serve(helper, request, answer, err);
+    case KB_VERB_COUNTER:
+        return counter_serve(helper, request, answer, err);
     case KB_VERB_FORGET:
         data_keys_forget(helper, request, answer);
         return KB_OK;

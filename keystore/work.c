@@ -127,6 +127,43 @@ enum kb_status kb_token_unwrap_keys(struct kb_token *token, const char *wrap_key
     return data_keys(token, &request, keys, plain, err);
 }
 
+static enum kb_status wrap_some(struct kb_token *token, const struct kb_request *request,
+                                struct kb_data_key *keys, struct kb_error *err)
+{
+    struct kb_reader payload;
+    enum kb_status status = kb_token_call(token, request, KB_REPEAT, &payload, err);
+
+    for (uint32_t i = 0; status == KB_OK && i < request->count; i++)
+        if (!kb_data_key_get(&payload, &keys[i], NULL) || keys[i].status != KB_OK ||
+            keys[i].handle || keys[i].size != request->items[i].bytes.size)
+            status = kb_token_nonsense(token, err);
+        else
+            keys[i].algorithm = request->algorithm;
+    if (status == KB_OK && !kb_reader_done(&payload))
+        status = kb_token_nonsense(token, err);
+    token->objects += request->count;
+    return status;
+}
+
+enum kb_status kb_token_wrap_keys(struct kb_token *token, const struct kb_data_key_spec *spec,
+                                  struct kb_data_key *keys, size_t n,
+                                  const struct kb_secret *plain, struct kb_error *err)
+{
+    struct kb_request request;
+    enum kb_status status = check_batch(n, plain, err);
+
+    if (status != KB_OK || n == 0)
+        return status;
+    kb_request_init(&request, KB_VERB_WRAP_KEYS);
+    request.name = spec->wrap_key;
+    request.algorithm = spec->algorithm;
+    request.count = (uint32_t)n;
+    for (size_t i = 0; i < n; i++)
+        request.items[i].bytes = (struct kb_bytes){
+            kb_secret_view(plain).data + i * KB_TOKEN_DATA_KEY_MAX, spec->size};
+    return wrap_some(token, &request, keys, err);
+}
+
 enum kb_status kb_token_forget(struct kb_token *token, const uint32_t *handles, size_t n,
                                struct kb_error *err)
 {

@@ -81,6 +81,8 @@ enum kb_key_use {
     KB_KEY_SIGN,
     KB_KEY_CONTENT,
     KB_KEY_ENVELOPE, /* AES, by AES-GCM: the raw AES keyring's wrapping key */
+    KB_KEY_LEGACY,   /* AES, only imported: unwraps what old S3 encryption clients wrapped by
+                        AES key wrap or AES-ECB, and makes nothing */
 };
 
 enum kb_key_type {
@@ -123,6 +125,10 @@ enum kb_wrap_algorithm {
     KB_WRAP_OAEP_SHA384_MGF_SHA384,
     KB_WRAP_OAEP_SHA512_MGF_SHA512,
     KB_WRAP_PKCS1,
+    KB_WRAP_S3_GCM, /* these two by OAEP-SHA-1, over size || data key || content algorithm, as the
+                       S3 Encryption Client does in its versions 2 and 3 */
+    KB_WRAP_S3_115,
+    KB_WRAP_AES_ECB, /* AES-ECB with PKCS#7 padding: unwraps, under legacy keys alone */
 };
 
 /* A boolean attribute as the token tells it. */

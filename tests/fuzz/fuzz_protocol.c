@@ -17,7 +17,7 @@ static void request(struct kb_bytes body)
     struct kb_buffer again = KB_BUFFER_INIT(KB_FRAME_MAX + 4);
 
     if (kb_request_decode(&decoded, body) && decoded.verb >= KB_VERB_OPEN &&
-        decoded.verb <= KB_VERB_RANDOM &&
+        decoded.verb < KB_VERB_AFTER_LAST &&
         !(decoded.verb == KB_VERB_OPEN && decoded.version != KB_PROTOCOL_VERSION)) {
         if (!kb_request_encode(&again, &decoded) || again.size != body.size + 4 ||
             memcmp(again.data + 4, body.data, body.size) != 0)

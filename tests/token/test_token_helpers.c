@@ -690,8 +690,8 @@ static void requests_that_make_no_sense(enum token_kind kind)
         {"\0\0\0\1\1", 5, KB_ERR_INPUT},           /* OPEN of nothing */
         {"\0\0\0\5\1\0\0\0\1", 9, KB_ERR_TOKEN},   /* another version */
         {"\0\0\0\2\4x", 6, KB_ERR_INPUT},          /* trailing byte */
-        {"\0\0\0\6\1\0\0\0\3\xff", 10, KB_ERR_INPUT},
-        {"\0\0\0\x9\1\0\0\0\3\xff\xff\xff\xff", 13, KB_ERR_INPUT},
+        {"\0\0\0\6\1\0\0\0\4\xff", 10, KB_ERR_INPUT},
+        {"\0\0\0\x9\1\0\0\0\4\xff\xff\xff\xff", 13, KB_ERR_INPUT},
     };
     struct token_fixture *fixture = backend_fixture(kind);
     struct kb_buffer stream = KB_BUFFER_INIT(65536);
@@ -701,7 +701,7 @@ static void requests_that_make_no_sense(enum token_kind kind)
             feed(fixture, (struct kb_bytes){(const uint8_t *)rows[i].bytes, rows[i].size}),
             rows[i].status);
     /* A number nobody knows, and a second OPEN: refused, and served on. */
-    for (unsigned verb = KB_VERB_RANDOM + 1; verb <= KB_VERB_RANDOM + 2; verb++) {
+    for (unsigned verb = KB_VERB_AFTER_LAST; verb <= KB_VERB_AFTER_LAST + 1; verb++) {
         stream.size = valid_stream(fixture, &stream);
         kb_buffer_put(&stream, "\0\0\0\1", 4);
         kb_buffer_put_u8(&stream, (uint8_t)verb);
