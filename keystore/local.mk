@@ -13,6 +13,19 @@ libkb_la_SOURCES += \
 	keystore/process.c \
 	keystore/protocol.c keystore/protocol.h \
 	keystore/softhsm.c \
+	keystore/vault.c \
+	keystore/vault_check.c \
+	keystore/vault_events.c \
+	keystore/vault_export.c \
+	keystore/vault_find.c \
+	keystore/vault_import.c \
+	keystore/vault_keys.c \
+	keystore/vault_move.c keystore/vault_move.h \
+	keystore/vault_objects.c \
+	keystore/vault_rows.c keystore/vault_rows.h \
+	keystore/vault_settle.c \
+	keystore/vault_state.c \
+	keystore/vault_uploads.c \
 	keystore/wire.c keystore/wire.h \
 	keystore/work.c
 

@@ -80,7 +80,8 @@ pkginclude_HEADERS = \
 	src/keybridge/secret.h \
 	src/keybridge/status.h \
 	src/keybridge/stream.h \
-	src/keybridge/table.h
+	src/keybridge/table.h \
+	src/keybridge/vault.h
 
 # The command sees the public headers and exported symbols only.
 bin_PROGRAMS += keybridge

@@ -15,6 +15,10 @@
 
 enum { CONFIG_FILE_MAX = 64 * 1024, WORKERS_MAX = 64, WORKERS_DEFAULT_MAX = 4 };
 
+/* Members of the file that hold others. */
+static const char *const objects[] = {"token", "keys", "aws", "s3"};
+enum { OBJECTS = sizeof objects / sizeof *objects };
+
 static const struct {
     const char *member;
     const char *variable;
@@ -28,6 +32,7 @@ static const struct {
 struct kb_config {
     char *home;
     char *counts; /* the file of kb_keystore_options.counts */
+    char *vault;  /* of kb_config_vault */
     char *values[KB_SETTING_COUNT];
     enum kb_origin origins[KB_SETTING_COUNT];
 };
@@ -75,7 +80,7 @@ struct source {
     const char *path;
     enum kb_origin origin;
     bool seen[KB_SETTING_COUNT];
-    bool seen_token, seen_keys, seen_aws; /* the objects */
+    bool seen_objects[OBJECTS];
 };
 
 /* `value` below the folder of the file, unless it is absolute. */
@@ -131,12 +136,12 @@ static enum kb_status take_object(struct kb_config *config, struct source *sourc
 
     cJSON_ArrayForEach(member, object)
     {
-        bool *seen = !*prefix && strcmp(member->string, "token") == 0  ? &source->seen_token
-                     : !*prefix && strcmp(member->string, "keys") == 0 ? &source->seen_keys
-                     : !*prefix && strcmp(member->string, "aws") == 0  ? &source->seen_aws
-                                                                       : NULL;
+        bool *seen = NULL;
         char name[128];
 
+        for (size_t i = 0; !*prefix && i < OBJECTS; i++)
+            if (strcmp(member->string, objects[i]) == 0)
+                seen = &source->seen_objects[i];
         snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", member->string);
         if (seen && *seen)
             status = kb_error_set(err, KB_ERR_CONFIG, "%s: \"%s\" is there twice", source->path,
@@ -262,7 +267,9 @@ enum kb_status kb_config_load(struct kb_config **out, const char *file, struct k
     config->home = find_home();
     if (config->home && asprintf(&config->counts, "%s/counts.db", config->home) < 0)
         config->counts = NULL;
-    status = config->counts ? load_all(config, file, err)
+    if (config->home && asprintf(&config->vault, "%s/vault.db", config->home) < 0)
+        config->vault = NULL;
+    status = config->counts && config->vault ? load_all(config, file, err)
                             : kb_error_set(err, KB_ERR_MEMORY, "no memory");
     if (status != KB_OK) {
         kb_config_free(config);
@@ -280,6 +287,7 @@ void kb_config_free(struct kb_config *config)
         free(config->values[i]);
     free(config->home);
     free(config->counts);
+    free(config->vault);
     free(config);
 }
 
@@ -349,6 +357,11 @@ void kb_config_keystore(const struct kb_config *config, struct kb_keystore_optio
     out->module_parameters = config->values[KB_SETTING_MODULE_PARAMETERS];
     out->softhsm2_conf = config->values[KB_SETTING_SOFTHSM2_CONF];
     out->counts = config->counts;
+}
+
+const char *kb_config_vault(const struct kb_config *config)
+{
+    return config->vault;
 }
 
 /* --- pin-source (RFC 7512, section 2.4) ------------------------------------------ */

@@ -31,7 +31,11 @@ extern "C" {
     X(KB_SETTING_AWS_ENDPOINT_URL, "aws.endpoint-url", "KEYBRIDGE_AWS_ENDPOINT_URL", NULL,         \
       "where AWS services are, in place of AWS's own")                                             \
     X(KB_SETTING_AWS_CA_FILE, "aws.ca-file", "KEYBRIDGE_AWS_CA_FILE", NULL,                        \
-      "authorities whose certificates AWS services may have, PEM")
+      "authorities whose certificates AWS services may have, PEM")                                 \
+    X(KB_SETTING_S3_ENCRYPTION, "s3.encryption", "KEYBRIDGE_S3_ENCRYPTION", "sse-c",               \
+      "how new objects are encrypted")                                                             \
+    X(KB_SETTING_S3_STYLE, "s3.style", "KEYBRIDGE_S3_STYLE", "auto",                               \
+      "where a bucket's name is in URLs: auto, path, virtual")
 
 enum kb_setting {
 #define KB_SETTING_ENUM(name, member, variable, fallback, what) name,
@@ -83,6 +87,9 @@ KB_MUST_CHECK enum kb_status kb_config_workers(const struct kb_config *config, u
 /* Options for kb_keystore_open from the settings, with counts in the file
  * counts.db of kb_config_home; views into the config. */
 void kb_config_keystore(const struct kb_config *config, struct kb_keystore_options *out);
+
+/* The file of the vault, vault.db of kb_config_home. */
+const char *kb_config_vault(const struct kb_config *config);
 
 /* Where the PIN is: the pin-file setting, else the token URI's pin-source, a
  * file; *path is NULL when neither is given. The caller frees it with free().

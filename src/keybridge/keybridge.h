@@ -21,5 +21,6 @@
 #include <keybridge/status.h>
 #include <keybridge/stream.h>
 #include <keybridge/table.h>
+#include <keybridge/vault.h>
 
 #endif

@@ -55,3 +55,8 @@ test_token_counts_SOURCES = tests/token/test_token_counts.c tests/token/foreign.
 test_token_counts_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(P11KIT_CFLAGS)
 test_token_counts_LDADD = $(TEST_LIBS) $(P11KIT_LIBS)
 
+check_PROGRAMS += test_vault
+test_vault_SOURCES = tests/token/test_vault.c $(TOKEN_TEST_SOURCES)
+test_vault_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
+test_vault_LDADD = $(TEST_LIBS) $(SQLITE_LIBS)
+

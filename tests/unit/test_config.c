@@ -61,6 +61,12 @@ static void test_refused(void)
         "{\"token\":{\"uri\":\"a\",\"uri\":\"b\"}}",
         "{\"keys\":{\"wrap\":{\"x\":\"y\"}}}",
         "{\"keys\":{\"wrap\":\"\xff\"}}",
+        "{\"s3\":\"sse-c\"}",
+        "{\"s3\":{},\"s3\":{}}",
+        "{\"s3\":{\"encryption\":\"\"}}",
+        "{\"s3\":{\"style\":1}}",
+        "{\"s3\":{\"s3\":{}}}",
+        "{\"s3\":{\"colour\":\"red\"}}",
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -87,6 +93,21 @@ static void test_precedence(void)
     CU_ASSERT_EQUAL(kb_config_workers(config, &workers, NULL), KB_ERR_USAGE);
     kb_config_free(config);
     unsetenv("KEYBRIDGE_WRAP_KEY");
+}
+
+static void test_s3(void)
+{
+    struct kb_config *config = load("{}", KB_OK);
+
+    check_value(config, KB_SETTING_S3_ENCRYPTION, "sse-c", KB_ORIGIN_DEFAULT);
+    check_value(config, KB_SETTING_S3_STYLE, "auto", KB_ORIGIN_DEFAULT);
+    kb_config_free(config);
+    setenv("KEYBRIDGE_S3_STYLE", "virtual", 1);
+    config = load("{\"s3\":{\"encryption\":\"client\",\"style\":\"path\"}}", KB_OK);
+    check_value(config, KB_SETTING_S3_ENCRYPTION, "client", KB_ORIGIN_USER_FILE);
+    check_value(config, KB_SETTING_S3_STYLE, "virtual", KB_ORIGIN_VARIABLE);
+    kb_config_free(config);
+    unsetenv("KEYBRIDGE_S3_STYLE");
 }
 
 #define TOKEN_FILE                                                                                 \
@@ -169,6 +190,7 @@ int main(int argc, char **argv)
     static const struct kbtest tests[] = {
         {"files that are refused", test_refused},
         {"precedence", test_precedence},
+        {"settings of S3", test_s3},
         {"another token drops what belongs to the first", test_other_token},
         {"pin-source", test_pin_source},
         {"--config", test_named_file},

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inventory: which object version uses which key.
+ */
+#include "keystore/vault_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum object_column {
+    OBJECT_ENDPOINT,
+    OBJECT_BUCKET,
+    OBJECT_NAME,
+    OBJECT_VERSION,
+    OBJECT_KEY_ID,
+    OBJECT_STATE,
+    OBJECT_ENCRYPTION,
+    OBJECT_SHA256,
+    OBJECT_SIZE,
+    OBJECT_ETAG,
+    OBJECT_CHANGED,
+};
+
+void kb_vault_object_free(struct kb_vault_object *object)
+{
+    if (!object)
+        return;
+    free(object->endpoint);
+    free(object->bucket);
+    free(object->object_key);
+    object->endpoint = object->bucket = object->object_key = NULL;
+}
+
+static enum kb_status check_object(const struct kb_vault_object *object, struct kb_error *err)
+{
+    enum kb_status status;
+
+    if (!object->endpoint || !object->bucket || !object->object_key ||
+        object->state > KB_VAULT_REMOVED)
+        return kb_error_set(err, KB_ERR_USAGE, "a row of the inventory lacks a name or state");
+    status = vault_text_check(object->endpoint, VAULT_TEXT_MAX, "an endpoint", err);
+    if (status == KB_OK)
+        status = vault_text_check(object->bucket, VAULT_TEXT_MAX, "a bucket's name", err);
+    if (status == KB_OK)
+        status = vault_text_check(object->object_key, VAULT_TEXT_MAX, "an object's name", err);
+    return status;
+}
+
+static void fill_row(struct vault_row *row, const struct kb_vault_object *object)
+{
+    struct vault_cell *cells = row->cells;
+
+    row->row = object->row;
+    cells[OBJECT_ENDPOINT] = vault_text(object->endpoint);
+    cells[OBJECT_BUCKET] = vault_text(object->bucket);
+    cells[OBJECT_NAME] = vault_text(object->object_key);
+    cells[OBJECT_VERSION] = vault_text(object->version);
+    cells[OBJECT_KEY_ID] = vault_text(object->key_id);
+    cells[OBJECT_STATE] = vault_integer(object->state);
+    cells[OBJECT_ENCRYPTION] = vault_text(object->encryption);
+    cells[OBJECT_SHA256] = vault_blob(object->sha256, object->has_sha256 ? 32 : 0);
+    cells[OBJECT_SIZE] = vault_integer(object->size);
+    cells[OBJECT_ETAG] = vault_text(object->etag);
+    cells[OBJECT_CHANGED] = vault_integer((uint64_t)object->changed);
+}
+
+enum kb_status vault_object_view(struct kb_vault *vault, struct kb_vault_object *out,
+                                 const struct vault_row *row, struct kb_error *err)
+{
+    const struct vault_cell *cells = row->cells;
+
+    memset(out, 0, sizeof *out);
+    out->endpoint = vault_text_view(&cells[OBJECT_ENDPOINT]);
+    out->bucket = vault_text_view(&cells[OBJECT_BUCKET]);
+    out->object_key = vault_text_view(&cells[OBJECT_NAME]);
+    out->state = (enum kb_vault_row_state)cells[OBJECT_STATE].integer;
+    out->has_sha256 = cells[OBJECT_SHA256].bytes.size == sizeof out->sha256;
+    if (out->has_sha256)
+        memcpy(out->sha256, cells[OBJECT_SHA256].bytes.data, sizeof out->sha256);
+    out->size = (uint64_t)cells[OBJECT_SIZE].integer;
+    out->changed = cells[OBJECT_CHANGED].integer;
+    out->row = row->row;
+    if (!vault_text_fill(out->version, sizeof out->version, &cells[OBJECT_VERSION]) ||
+        !vault_text_fill(out->key_id, sizeof out->key_id, &cells[OBJECT_KEY_ID]) ||
+        !vault_text_fill(out->encryption, sizeof out->encryption, &cells[OBJECT_ENCRYPTION]) ||
+        !vault_text_fill(out->etag, sizeof out->etag, &cells[OBJECT_ETAG]) ||
+        out->state > KB_VAULT_REMOVED)
+        return vault_damaged(vault, "a row of the inventory makes no sense", err);
+    return KB_OK;
+}
+
+enum kb_status vault_objects_put(struct kb_vault *vault, bool add,
+                                 struct kb_vault_object *objects, size_t n, struct kb_error *err)
+{
+    struct vault_row *rows = calloc(n ? n : 1, sizeof *rows);
+    enum kb_status status =
+        rows ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory for %zu rows", n);
+
+    for (size_t i = 0; i < n && status == KB_OK; i++)
+        fill_row(&rows[i], &objects[i]);
+    if (status == KB_OK)
+        status = vault_rows_put(vault, VAULT_OBJECTS, add, rows, n, err);
+    for (size_t i = 0; i < n && status == KB_OK; i++)
+        objects[i].row = rows[i].row;
+    free(rows);
+    return status;
+}
+
+enum kb_status kb_vault_add_objects(struct kb_vault *vault, struct kb_vault_object *objects,
+                                    size_t n, struct kb_error *err)
+{
+    enum kb_status status = KB_OK;
+
+    for (size_t i = 0; i < n && status == KB_OK; i++) {
+        status = check_object(&objects[i], err);
+        objects[i].changed = (int64_t)time(NULL);
+    }
+    if (status == KB_OK)
+        status = vault_begin(vault, err);
+    if (status != KB_OK)
+        return status;
+    return vault_end(vault, vault_objects_put(vault, true, objects, n, err), err);
+}
+
+enum kb_status kb_vault_update_objects(struct kb_vault *vault,
+                                       const struct kb_vault_object *objects, size_t n,
+                                       struct kb_error *err)
+{
+    struct kb_vault_object *changed = calloc(n ? n : 1, sizeof *changed);
+    enum kb_status status =
+        changed ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory for %zu rows", n);
+
+    for (size_t i = 0; i < n && status == KB_OK; i++) {
+        status = check_object(&objects[i], err);
+        changed[i] = objects[i];
+        changed[i].changed = (int64_t)time(NULL);
+    }
+    if (status == KB_OK)
+        status = vault_begin(vault, err);
+    if (status == KB_OK) {
+        status = vault_objects_put(vault, false, changed, n, err);
+        if (status == KB_OK)
+            status = vault_objects_settle(vault, changed, n, err);
+        status = vault_end(vault, status, err);
+    }
+    free(changed);
+    return status;
+}
+
+static enum kb_status remove_object(struct kb_vault *vault, int64_t row, struct kb_error *err)
+{
+    uint64_t removed, others;
+    enum kb_status status = vault_rows_remove(vault, VAULT_OBJECTS, "row", row, &removed, err);
+
+    if (status == KB_OK && !removed)
+        status = kb_error_set(err, KB_ERR_NOT_FOUND, "the inventory has no row %lld",
+                              (long long)row);
+    if (status == KB_OK)
+        status = vault_rows_remove(vault, VAULT_UPLOADS, "object_row", row, &others, err);
+    if (status == KB_OK)
+        status = vault_rows_remove(vault, VAULT_PARTS, "object_row", row, &others, err);
+    return status;
+}
+
+static enum kb_status note_key(void *ctx, const struct vault_row *row, struct kb_error *err)
+{
+    char *id = ctx;
+
+    (void)err;
+    if (!vault_text_fill(id, KB_VAULT_ID_SIZE, &row->cells[OBJECT_KEY_ID]))
+        id[0] = 0;
+    return KB_OK;
+}
+
+/* A row that was altered can be removed, too; its key stays as it is. */
+static enum kb_status read_key(struct kb_vault *vault, int64_t row, char id[KB_VAULT_ID_SIZE],
+                               struct kb_error *err)
+{
+    const struct vault_query query = {.table = VAULT_OBJECTS,
+                                      .where = "WHERE row = ?1",
+                                      .kinds = "i",
+                                      .parameters = {vault_integer((uint64_t)row)}};
+    const struct vault_reader reader = {note_key, vault_row_pass_over, id};
+
+    id[0] = 0;
+    return vault_rows_read(vault, &query, &reader, err);
+}
+
+enum kb_status kb_vault_remove_objects(struct kb_vault *vault, const int64_t *rows, size_t n,
+                                       struct kb_error *err)
+{
+    enum kb_status status = vault_begin(vault, err);
+
+    if (status != KB_OK)
+        return status;
+    for (size_t i = 0; i < n && status == KB_OK; i++) {
+        char id[KB_VAULT_ID_SIZE];
+
+        status = read_key(vault, rows[i], id, err);
+        if (status == KB_OK)
+            status = remove_object(vault, rows[i], err);
+        if (status == KB_OK)
+            status = vault_key_settle(vault, id, err);
+    }
+    return vault_end(vault, status, err);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+struct walk {
+    struct kb_vault *vault;
+    const struct kb_vault_query *query;
+    enum kb_status (*each)(void *ctx, const struct kb_vault_object *object, struct kb_error *err);
+    void *ctx;
+};
+
+/* The file's indexes are under no MAC: what they lead to must be what was asked for. */
+static bool is_wanted(const struct kb_vault_query *query, const struct kb_vault_object *object)
+{
+    const char *key = query->object_key;
+
+    return (!query->endpoint || strcmp(query->endpoint, object->endpoint) == 0) &&
+           (!query->bucket || strcmp(query->bucket, object->bucket) == 0) &&
+           (!key || (query->prefix ? strncmp(key, object->object_key, strlen(key)) == 0
+                                   : strcmp(key, object->object_key) == 0));
+}
+
+static enum kb_status give_object(void *ctx, const struct vault_row *row, struct kb_error *err)
+{
+    const struct walk *walk = ctx;
+    struct kb_vault_object view;
+    enum kb_status status = vault_object_view(walk->vault, &view, row, err);
+
+    if (status == KB_OK && !is_wanted(walk->query, &view))
+        status = vault_damaged(walk->vault, "its index of objects is wrong", err);
+    if (walk->query->version && strcmp(walk->query->version, view.version) != 0)
+        return status;
+    return status == KB_OK ? walk->each(walk->ctx, &view, err) : status;
+}
+
+enum kb_status kb_vault_each_object(struct kb_vault *vault, const struct kb_vault_query *query,
+                                    enum kb_status (*each)(void *ctx,
+                                                           const struct kb_vault_object *object,
+                                                           struct kb_error *err),
+                                    void *ctx, struct kb_error *err)
+{
+    /* Objects whose name begins with a text are one run of the index. */
+    static const char one[] = "WHERE bucket = ?1 AND object_key = ?2 AND"
+                              " (?3 = '' OR endpoint = ?3) ORDER BY row DESC";
+    static const char some[] = "WHERE bucket = ?1 AND object_key >= ?2 AND"
+                               " substr(object_key, 1, length(?2)) = ?2 AND"
+                               " (?3 = '' OR endpoint = ?3) ORDER BY object_key, row DESC";
+    static const char all[] = "WHERE (?1 = '' OR bucket = ?1) AND ?2 = '' AND"
+                              " (?3 = '' OR endpoint = ?3) ORDER BY bucket, object_key, row DESC";
+    const char *text = query->object_key;
+    struct walk walk = {vault, query, each, ctx};
+    struct vault_reader reader = {give_object, NULL, &walk};
+    struct vault_query rows = {.table = VAULT_OBJECTS,
+                               .where = !text || !query->bucket ? all
+                                        : query->prefix         ? some
+                                                                : one,
+                               .kinds = "ttt",
+                               .parameters = {vault_text(query->bucket), vault_text(text),
+                                              vault_text(query->endpoint)}};
+    enum kb_status status = vault_enter(vault, err);
+
+    return status == KB_OK ? vault_leave(vault, vault_rows_read(vault, &rows, &reader, err))
+                           : status;
+}
