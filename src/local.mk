@@ -30,6 +30,7 @@ include src/esdk/local.mk
 include src/http/local.mk
 include src/keyring/local.mk
 include src/s3/local.mk
+include src/s3ec/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
@@ -77,6 +78,7 @@ pkginclude_HEADERS = \
 	src/keybridge/kms.h \
 	src/keybridge/provider.h \
 	src/keybridge/s3.h \
+	src/keybridge/s3ec.h \
 	src/keybridge/secret.h \
 	src/keybridge/status.h \
 	src/keybridge/stream.h \

@@ -17,6 +17,7 @@
 #include <keybridge/kms.h>
 #include <keybridge/provider.h>
 #include <keybridge/s3.h>
+#include <keybridge/s3ec.h>
 #include <keybridge/secret.h>
 #include <keybridge/status.h>
 #include <keybridge/stream.h>

@@ -115,6 +115,15 @@ fuzz_s3_xml_SOURCES = tests/fuzz/fuzz_s3_xml.c
 fuzz_s3_xml_LDFLAGS = -fsanitize=fuzzer
 fuzz_s3_xml_LDADD = libkb.la
 
+check_PROGRAMS += replay_s3ec_header
+replay_s3ec_header_SOURCES = tests/fuzz/fuzz_s3ec_header.c tests/fuzz/replay.c
+replay_s3ec_header_CPPFLAGS = $(AM_CPPFLAGS) -DKB_FUZZ_CORPUS='"s3ec_header"'
+replay_s3ec_header_LDADD = libkb.la
+EXTRA_PROGRAMS += fuzz_s3ec_header
+fuzz_s3ec_header_SOURCES = tests/fuzz/fuzz_s3ec_header.c
+fuzz_s3ec_header_LDFLAGS = -fsanitize=fuzzer
+fuzz_s3ec_header_LDADD = libkb.la
+
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
 endif

@@ -60,3 +60,18 @@ test_vault_SOURCES = tests/token/test_vault.c $(TOKEN_TEST_SOURCES)
 test_vault_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 test_vault_LDADD = $(TEST_LIBS) $(SQLITE_LIBS)
 
+check_PROGRAMS += test_s3ec
+S3EC_TEST_SOURCES = tests/token/s3ec_fixture.c tests/token/s3ec_fixture.h $(TOKEN_TEST_SOURCES)
+test_s3ec_SOURCES = tests/token/test_s3ec.c $(S3EC_TEST_SOURCES)
+test_s3ec_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_s3ec_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3ec_keys
+test_s3ec_keys_SOURCES = tests/token/test_s3ec_keys.c $(S3EC_TEST_SOURCES)
+test_s3ec_keys_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_s3ec_keys_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += test_s3ec_legacy
+test_s3ec_legacy_SOURCES = tests/token/test_s3ec_legacy.c $(TOKEN_TEST_SOURCES)
+test_s3ec_legacy_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_s3ec_legacy_LDADD = $(TEST_LIBS)

@@ -151,6 +151,11 @@ test_s3_SOURCES = tests/unit/test_s3.c
 test_s3_CPPFLAGS = $(TEST_CPPFLAGS)
 test_s3_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += test_s3ec_header
+test_s3ec_header_SOURCES = tests/unit/test_s3ec_header.c
+test_s3ec_header_CPPFLAGS = $(TEST_CPPFLAGS)
+test_s3ec_header_LDADD = $(TEST_LIBS)
+
 OBJECT_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secure \
 	-Wl,--wrap=kb_s3_upload,--wrap=kb_s3_head_object,--wrap=kb_s3_delete_object \
 	-Wl,--wrap=kb_s3_get_bucket_encryption,--wrap=kb_vault_make,--wrap=kb_vault_add_objects \

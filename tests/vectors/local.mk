@@ -38,4 +38,8 @@ test_esdk_header_vectors_SOURCES = tests/vectors/test_esdk_header_vectors.c \
 test_esdk_header_vectors_CPPFLAGS = $(TEST_CPPFLAGS) $(JANSSON_CFLAGS)
 test_esdk_header_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
 
+check_PROGRAMS += test_s3ec_vectors
+test_s3ec_vectors_SOURCES = tests/vectors/test_s3ec_vectors.c $(ESDK_MANIFEST_SOURCES) \
 	$(TOKEN_TEST_SOURCES)
+test_s3ec_vectors_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(JANSSON_CFLAGS)
+test_s3ec_vectors_LDADD = $(TEST_LIBS) $(JANSSON_LIBS)
