@@ -31,6 +31,7 @@ include src/http/local.mk
 include src/keyring/local.mk
 include src/s3/local.mk
 include src/s3ec/local.mk
+include src/sealed/local.mk
 include src/table/local.mk
 
 libkb_la_SOURCES += \
@@ -76,6 +77,7 @@ pkginclude_HEADERS = \
 	src/keybridge/keyring.h \
 	src/keybridge/keystore.h \
 	src/keybridge/kms.h \
+	src/keybridge/object.h \
 	src/keybridge/provider.h \
 	src/keybridge/s3.h \
 	src/keybridge/s3ec.h \

@@ -15,6 +15,7 @@
 #include <keybridge/keyring.h>
 #include <keybridge/keystore.h>
 #include <keybridge/kms.h>
+#include <keybridge/object.h>
 #include <keybridge/provider.h>
 #include <keybridge/s3.h>
 #include <keybridge/s3ec.h>

@@ -60,6 +60,11 @@ test_vault_SOURCES = tests/token/test_vault.c $(TOKEN_TEST_SOURCES)
 test_vault_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 test_vault_LDADD = $(TEST_LIBS) $(SQLITE_LIBS)
 
+check_PROGRAMS += test_object_rotate
+test_object_rotate_SOURCES = tests/token/test_object_rotate.c $(TOKEN_FIXTURE_SOURCES)
+test_object_rotate_CPPFLAGS = $(TOKEN_TEST_CPPFLAGS)
+test_object_rotate_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += test_s3ec
 S3EC_TEST_SOURCES = tests/token/s3ec_fixture.c tests/token/s3ec_fixture.h $(TOKEN_TEST_SOURCES)
 test_s3ec_SOURCES = tests/token/test_s3ec.c $(S3EC_TEST_SOURCES)

@@ -161,9 +161,19 @@ OBJECT_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_se
 	-Wl,--wrap=kb_s3_get_bucket_encryption,--wrap=kb_vault_make,--wrap=kb_vault_add_objects \
 	-Wl,--wrap=kb_vault_update_objects,--wrap=kb_vault_remove_objects \
 	-Wl,--wrap=kb_vault_each_object
+check_PROGRAMS += test_object
+test_object_SOURCES = tests/unit/test_object.c
+test_object_CPPFLAGS = $(TEST_CPPFLAGS)
+test_object_LDFLAGS = $(AM_LDFLAGS) $(OBJECT_WRAP)
+test_object_LDADD = $(TEST_LIBS)
 
 FIND_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secure \
 	-Wl,--wrap=kb_s3_head_object,--wrap=kb_s3_get_object,--wrap=kb_s3_download \
 	-Wl,--wrap=kb_vault_each_object,--wrap=kb_vault_each_key,--wrap=kb_vault_find_key \
 	-Wl,--wrap=kb_vault_find_scope,--wrap=kb_vault_release,--wrap=kb_esdk_decrypt \
 	-Wl,--wrap=kb_esdk_message_info,--wrap=kb_esdk_push
+check_PROGRAMS += test_object_find
+test_object_find_SOURCES = tests/unit/test_object_find.c
+test_object_find_CPPFLAGS = $(TEST_CPPFLAGS)
+test_object_find_LDFLAGS = $(AM_LDFLAGS) $(FIND_WRAP)
+test_object_find_LDADD = $(TEST_LIBS)

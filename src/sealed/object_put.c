@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Objects are stored in batches: their keys are made and durable, and their
+ * rows pending, before the first byte of any is sent; what was proved is noted
+ * when the batch is through.
+ */
+#include "sealed/object_put.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct batch {
+    struct kb_objects *objects;
+    struct object_task tasks[KB_VAULT_BATCH_MAX];
+    size_t count;
+    atomic_size_t next; /* task that nobody has yet */
+};
+
+static void fail(struct object_task *task, const struct kb_error *error)
+{
+    task->job->status = error->status;
+    task->job->error = *error;
+}
+
+static bool wants_customer_key(const struct kb_object_put *put)
+{
+    return put->encryption == KB_OBJECT_SSE_C ||
+           (put->with_sse_c && (put->encryption == KB_OBJECT_CLIENT ||
+                                put->encryption == KB_OBJECT_CLIENT_ENVELOPE));
+}
+
+/* --- what is asked for ---------------------------------------------------------------- */
+
+static enum kb_status check_put(const struct kb_objects *objects, const struct kb_object_put *put,
+                                struct kb_error *err)
+{
+    if (put->encryption == KB_OBJECT_CLIENT && !objects->s3ec)
+        return kb_error_set(err, KB_ERR_USAGE, "client-side encryption needs a key of the token");
+    if (put->encryption == KB_OBJECT_CLIENT_ENVELOPE && !objects->esdk)
+        return kb_error_set(err, KB_ERR_USAGE, "envelopes need a key of the token");
+    if (put->encryption == KB_OBJECT_CLIENT_ENVELOPE && object_task_resumes(put))
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "the upload of an envelope cannot be resumed: its data key is "
+                            "nowhere kept");
+    if (wants_customer_key(put) && !kb_s3_is_secure(objects->s3))
+        return kb_error_set(err, KB_ERR_USAGE, "customer keys (SSE-C) are not sent over http");
+    if (wants_customer_key(put) || object_task_resumes(put))
+        return object_need_vault(objects, err);
+    return KB_OK;
+}
+
+static enum kb_status prepare_task(struct object_task *task, struct kb_error *err)
+{
+    const struct kb_object_put *put = &task->job->put;
+    enum kb_status status = check_put(task->objects, put, err);
+
+    if (status == KB_OK && object_task_resumes(put))
+        status = object_task_recall(task, err);
+    if (status != KB_OK || task->resumed || !wants_customer_key(put))
+        return status;
+    if (put->key)
+        return object_key_release(&task->key, task->objects, put->key, true, err);
+    if (put->key_per_prefix)
+        return object_key_release_scope(&task->key, task->objects, &task->job->name, true, err);
+    return KB_OK;
+}
+
+/* --- keys and rows of a batch ------------------------------------------------------------ */
+
+static enum kb_status make_keys(struct batch *batch, struct kb_error *err)
+{
+    struct object_key *keys[KB_VAULT_BATCH_MAX];
+    const struct kb_s3_name *names[KB_VAULT_BATCH_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct object_task *task = &batch->tasks[i];
+
+        if (task->job->status != KB_OK || task->key.plain || !wants_customer_key(&task->job->put))
+            continue;
+        keys[n] = &task->key;
+        names[n++] = &task->job->name;
+    }
+    return n ? object_key_make(keys, batch->objects, names, n, err) : KB_OK;
+}
+
+static enum kb_status add_rows(struct batch *batch, struct kb_error *err)
+{
+    struct kb_vault_object *rows = calloc(KB_VAULT_BATCH_MAX, sizeof *rows);
+    enum kb_status status = rows ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    size_t n = 0;
+
+    for (size_t i = 0; status == KB_OK && i < batch->count; i++) {
+        struct object_task *task = &batch->tasks[i];
+
+        if (task->job->status != KB_OK || task->has_row)
+            continue;
+        status = object_row_begin(&task->row, batch->objects, &task->job->name,
+                                  task->job->put.encryption, task->key.id, err);
+        rows[n++] = task->row;
+    }
+    if (status == KB_OK && n)
+        status = kb_vault_add_objects(batch->objects->vault, rows, n, err);
+    n = 0;
+    for (size_t i = 0; status == KB_OK && i < batch->count; i++) {
+        struct object_task *task = &batch->tasks[i];
+
+        if (task->job->status != KB_OK || task->has_row)
+            continue;
+        task->row.row = rows[n++].row;
+        task->has_row = true;
+    }
+    free(rows);
+    return status;
+}
+
+/* --- content keys of a batch --------------------------------------------------------------- */
+
+static bool same_format(const struct kb_object_put *a, const struct kb_object_put *b)
+{
+    if (a->encryption != b->encryption)
+        return false;
+    if (a->encryption == KB_OBJECT_CLIENT)
+        return a->s3ec.description == b->s3ec.description &&
+               a->s3ec.description_count == b->s3ec.description_count &&
+               a->s3ec.instruction_file == b->s3ec.instruction_file;
+    return a->envelope.suite == b->envelope.suite &&
+           a->envelope.frame_length == b->envelope.frame_length &&
+           a->envelope.context == b->envelope.context &&
+           a->envelope.context_count == b->envelope.context_count &&
+           a->envelope.not_stored == b->envelope.not_stored &&
+           a->envelope.not_stored_count == b->envelope.not_stored_count;
+}
+
+static bool wants_format(const struct object_task *task)
+{
+    return task->job->status == KB_OK && !task->sealing && !task->message &&
+           (task->job->put.encryption == KB_OBJECT_CLIENT ||
+            task->job->put.encryption == KB_OBJECT_CLIENT_ENVELOPE);
+}
+
+/* The task and those behind it that are alike: one call of the token. */
+static enum kb_status begin_alike(struct batch *batch, size_t first, struct kb_error *err)
+{
+    const struct kb_object_put *put = &batch->tasks[first].job->put;
+    struct kb_s3ec_object *sealing[KB_VAULT_BATCH_MAX];
+    struct kb_esdk_message *messages[KB_VAULT_BATCH_MAX];
+    struct object_task *alike[KB_VAULT_BATCH_MAX];
+    bool client = put->encryption == KB_OBJECT_CLIENT;
+    enum kb_status status;
+    size_t n = 0;
+
+    for (size_t i = first; i < batch->count; i++)
+        if (wants_format(&batch->tasks[i]) && same_format(put, &batch->tasks[i].job->put))
+            alike[n++] = &batch->tasks[i];
+    status = client ? kb_s3ec_encrypt(sealing, n, batch->objects->s3ec, &put->s3ec, err)
+                    : kb_esdk_encrypt(messages, n, batch->objects->esdk, &put->envelope, err);
+    for (size_t i = 0; status == KB_OK && i < n; i++) {
+        if (client)
+            alike[i]->sealing = sealing[i];
+        else
+            alike[i]->message = messages[i];
+    }
+    return status;
+}
+
+static enum kb_status begin_formats(struct batch *batch, struct kb_error *err)
+{
+    enum kb_status status = KB_OK;
+
+    for (size_t i = 0; status == KB_OK && i < batch->count; i++)
+        if (wants_format(&batch->tasks[i]))
+            status = begin_alike(batch, i, err);
+    return status;
+}
+
+/* --- a batch ---------------------------------------------------------------------------------- */
+
+static void *run_tasks(void *argument)
+{
+    struct batch *batch = argument;
+    size_t at;
+
+    while ((at = atomic_fetch_add(&batch->next, 1)) < batch->count)
+        if (batch->tasks[at].job->status == KB_OK)
+            object_task_run(&batch->tasks[at]);
+    return NULL;
+}
+
+/* The caller is one of the threads; without memory for more it is alone. */
+static void run_batch(struct batch *batch)
+{
+    unsigned most = kb_s3_connections(batch->objects->s3), started = 0;
+    pthread_t *threads;
+
+    most = most < batch->count ? most : (unsigned)batch->count;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->tasks[i].connections = kb_s3_connections(batch->objects->s3) / (most ? most : 1);
+    atomic_store(&batch->next, 0);
+    threads = calloc(most + 1U, sizeof *threads);
+    while (threads && started + 1 < most &&
+           pthread_create(&threads[started], NULL, run_tasks, batch) == 0)
+        started++;
+    (void)run_tasks(batch);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+}
+
+static enum kb_status note_stored(struct batch *batch, struct kb_error *err)
+{
+    struct kb_vault_object *rows = calloc(KB_VAULT_BATCH_MAX, sizeof *rows);
+    enum kb_status status = rows ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    size_t n = 0;
+
+    for (size_t i = 0; status == KB_OK && i < batch->count; i++)
+        if (batch->tasks[i].stored)
+            rows[n++] = batch->tasks[i].row;
+    if (status == KB_OK && n)
+        status = kb_vault_update_objects(batch->objects->vault, rows, n, err);
+    free(rows);
+    return status;
+}
+
+static void prepare_batch(struct batch *batch, struct kb_object_job *jobs)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct object_task *task = &batch->tasks[i];
+        struct kb_error error = {.status = KB_OK};
+
+        *task = (struct object_task){.objects = batch->objects, .job = &jobs[i]};
+        memset(&jobs[i].result, 0, sizeof jobs[i].result);
+        jobs[i].status = KB_OK;
+        kb_error_clear(&jobs[i].error);
+        if (prepare_task(task, &error) != KB_OK)
+            fail(task, &error);
+    }
+}
+
+static enum kb_status put_batch(struct kb_objects *objects, struct batch *batch,
+                                struct kb_object_job *jobs, size_t n, struct kb_error *err)
+{
+    struct kb_error error = {.status = KB_OK};
+    enum kb_status status;
+
+    batch->objects = objects;
+    batch->count = n;
+    prepare_batch(batch, jobs);
+    status = make_keys(batch, &error);
+    if (status == KB_OK)
+        status = begin_formats(batch, &error);
+    if (status == KB_OK && objects->vault)
+        status = add_rows(batch, &error);
+    if (status == KB_OK)
+        run_batch(batch);
+    if (status == KB_OK && objects->vault)
+        status = note_stored(batch, &error);
+    for (size_t i = 0; i < n; i++) {
+        if (status != KB_OK && jobs[i].status == KB_OK)
+            fail(&batch->tasks[i], &error);
+        object_task_clear(&batch->tasks[i]);
+    }
+    if (status != KB_OK && err && err->status == KB_OK)
+        *err = error;
+    return status;
+}
+
+enum kb_status kb_object_put_many(struct kb_objects *objects, struct kb_object_job *jobs, size_t n,
+                                  struct kb_error *err)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    enum kb_status status = batch ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+
+    for (size_t at = 0; status == KB_OK && at < n; at += KB_VAULT_BATCH_MAX)
+        status = put_batch(objects, batch, jobs + at,
+                           n - at < KB_VAULT_BATCH_MAX ? n - at : KB_VAULT_BATCH_MAX, err);
+    free(batch);
+    return status;
+}
+
+/* --- one ----------------------------------------------------------------------------------------- */
+
+static enum kb_status lend_source(void *ctx, struct kb_s3_source *source, struct kb_error *err)
+{
+    const struct kb_s3_source *given = ctx;
+
+    (void)err;
+    *source = *given;
+    return KB_OK;
+}
+
+static void keep_source(void *ctx)
+{
+    (void)ctx;
+}
+
+enum kb_status kb_object_put(struct kb_objects *objects, const struct kb_s3_name *name,
+                             const struct kb_object_put *put, const struct kb_s3_source *source,
+                             struct kb_object_result *out, struct kb_error *err)
+{
+    struct kb_s3_source given = *source;
+    struct kb_object_job job = {
+        .name = *name, .put = *put, .open = lend_source, .close = keep_source, .ctx = &given};
+    enum kb_status status = kb_object_put_many(objects, &job, 1, err);
+
+    kb_object_result_free(out);
+    *out = job.result;
+    if (status == KB_OK && job.status != KB_OK && err && err->status == KB_OK)
+        *err = job.error;
+    return status == KB_OK ? job.status : status;
+}
