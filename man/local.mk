@@ -7,8 +7,10 @@ dist_man_MANS += \
 	man/keybridge-item.1 \
 	man/keybridge-key.1 \
 	man/keybridge-kms.1 \
+	man/keybridge-s3.1 \
 	man/keybridge-table.1 \
 	man/keybridge-token.1 \
+	man/keybridge-vault.1 \
 	man/libkeybridge.3 \
 	man/keybridge.json.5 \
 	man/keybridge-token.8

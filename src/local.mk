@@ -100,7 +100,9 @@ keybridge_SOURCES = \
 	src/cli/envelope_lane.c src/cli/envelope_lane.h \
 	src/cli/envelope_options.c \
 	src/cli/envelope_pump.c \
+	src/cli/envelope_s3.c \
 	src/cli/envelope_tree.c \
+	src/cli/handout.c src/cli/handout.h \
 	src/cli/init.c \
 	src/cli/item.c \
 	src/cli/kms.c \
@@ -111,17 +113,33 @@ keybridge_SOURCES = \
 	src/cli/newkey.c \
 	src/cli/options.c \
 	src/cli/pace.c src/cli/pace.h \
-	src/cli/policy.c \
+	src/cli/policy.c src/cli/policy.h \
+	src/cli/policy_s3.c \
 	src/cli/progress.c \
 	src/cli/read.c \
 	src/cli/remote.c \
+	src/cli/s3.c src/cli/s3.h \
+	src/cli/s3_bucket.c src/cli/s3_bucket.h \
+	src/cli/s3_get.c \
+	src/cli/s3_head.c \
+	src/cli/s3_list.c \
+	src/cli/s3_names.c src/cli/s3_names.h \
+	src/cli/s3_options.c \
+	src/cli/s3_policy.c \
+	src/cli/s3_put.c \
+	src/cli/s3_rotate.c \
+	src/cli/s3_survey.c \
+	src/cli/s3_with_key.c \
 	src/cli/schema.c \
 	src/cli/sealing.c \
 	src/cli/session.c \
 	src/cli/stop.c \
 	src/cli/table.c src/cli/table.h \
 	src/cli/talk.c \
-	src/cli/token.c
+	src/cli/token.c \
+	src/cli/vault.c src/cli/vault.h \
+	src/cli/vault_list.c \
+	src/cli/vault_move.c
 keybridge_CFLAGS = $(AM_CFLAGS) $(CJSON_CFLAGS)
 keybridge_LDADD = libkeybridge.la $(CJSON_LIBS)
 

@@ -39,7 +39,7 @@ struct cli_verb {
 
 extern const struct cli_verb cli_init_verbs[], cli_token_verbs[], cli_key_verbs[],
     cli_item_verbs[], cli_table_verbs[], cli_envelope_verbs[], cli_kms_verbs[],
-    cli_policy_verbs[], cli_config_verbs[];
+    cli_policy_verbs[], cli_config_verbs[], cli_vault_verbs[], cli_s3_verbs[];
 
 /* The verb that argv[*at] and what follows name; *at goes behind its words.
  * NULL when there is none. */
@@ -73,12 +73,15 @@ KB_MUST_CHECK enum kb_status cli_list_add(struct cli *cli, struct cli_list *list
 /* What a command line asks for, without running it. */
 struct cli_capture {
     bool done;
+    const char *part;                 /* words that follow the verb's, as of s3 bucket, or NULL */
     const struct cli_option *options; /* of the verb; alive during `take` only, */
-    const char *argument;             /* the first argument that is no option, or NULL */
+    char *const *arguments;           /* and so is what is no option */
+    int count;
     void (*take)(struct cli_capture *capture);
     void *ctx;
 };
-/* The value of an option in a capture, NULL without one; "" for a flag. */
+/* The value of an option in a capture, NULL without one; "" for a flag, and for
+ * a list that has something. */
 const char *cli_capture_value(const struct cli_capture *capture, const char *name);
 
 /* The value of a hexadecimal digit of either case, or -1. */
@@ -87,6 +90,12 @@ int cli_hex_value(char digit);
  * is for the message. */
 KB_MUST_CHECK enum kb_status cli_number(struct cli *cli, const char *option, const char *text,
                                         uint64_t least, uint64_t most, uint64_t *out);
+/* --range: "FIRST-LAST" or "FIRST-", with *last UINT64_MAX. */
+KB_MUST_CHECK enum kb_status cli_range(struct cli *cli, const char *text, uint64_t *first,
+                                       uint64_t *last);
+/* --policy of commitment; NULL leaves *out. */
+KB_MUST_CHECK enum kb_status cli_commitment(struct cli *cli, const char *text,
+                                            enum kb_commitment *out);
 /* "name=value" texts as pairs, at most `most`; views of the list's texts. */
 KB_MUST_CHECK enum kb_status cli_pairs(struct cli *cli, const char *option,
                                        const struct cli_list *list, struct kb_pair *out,
@@ -111,6 +120,9 @@ void cli_note(const struct cli *cli, const char *format, ...) KB_PRINTF(2, 3);
  * token or a file says: what could steer a terminal becomes '?'. The newline is
  * added. */
 void cli_print(const char *format, ...) KB_PRINTF(1, 2);
+/* Seconds since 1970 as ISO 8601 in UTC. */
+enum { CLI_TIME_ROOM = 24 };
+void cli_time(char out[CLI_TIME_ROOM], int64_t seconds);
 /* Sentence, and hint if there is one. */
 void cli_say_error(const struct kb_error *error);
 
@@ -274,8 +286,14 @@ KB_MUST_CHECK enum kb_status cli_stop_catch(struct kb_error *err);
 int cli_stop_fd(void);
 /* KB_ERR_SYSTEM once a signal was caught. */
 KB_MUST_CHECK enum kb_status cli_stopped(struct kb_error *err);
+/* Waits until there is something to read, or the end; not behind a signal that was
+ * caught, nor once *quit is readable (NULL: no such thing): KB_ERR_SYSTEM. */
+KB_MUST_CHECK enum kb_status cli_await(int fd, const int *quit, struct kb_error *err);
 /* Ends the process by the signal that was caught, if one was. */
 void cli_stop_end(void);
+
+/* The exit status of a program that ran in our place, ours unless something else fails. */
+void cli_pass_on(int code);
 
 /* --- lines ----------------------------------------------------------------------------- */
 

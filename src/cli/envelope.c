@@ -15,6 +15,10 @@
         {"output", 'o', CLI_TEXT, &(o).out}, {"suffix", 0, CLI_TEXT, &(o).suffix},                 \
         {"recursive", 'r', CLI_FLAG, &(o).recursive}, {"yes", 0, CLI_FLAG, &(o).yes},              \
         {"workers", 0, CLI_TEXT, &(o).workers}
+/* Of messages that are objects. */
+#define OBJECT_OPTIONS(o)                                                                          \
+    S3_REMOTE_OPTIONS(o), {"encryption", 0, CLI_TEXT, &(o).encryption},                            \
+        {"vault-key", 0, CLI_TEXT, &(o).vault_key}
 #define WRITING_OPTIONS(o)                                                                         \
     {"suite", 0, CLI_TEXT, &(o).suite}, {"frame-length", 0, CLI_TEXT, &(o).frame_length},          \
         {"not-stored", 0, CLI_LIST, &(o).not_stored}
@@ -139,6 +143,10 @@ static enum kb_status run(struct envelope *envelope, char **paths, int count)
         status = check_names(envelope, paths, count);
     if (status == KB_OK)
         status = settle_names(envelope, paths, &count);
+    if (status == KB_OK && envelope->s3.encryption && !envelope_is_s3(envelope->options.out) &&
+        !envelope_is_s3(envelope->options.in))
+        status = kb_error_set(&envelope->cli->error, KB_ERR_USAGE,
+                              "--encryption is for messages that are objects in S3");
     if (status != KB_OK) {
         if (status == KB_ERR_USAGE)
             cli_hint_help(envelope->cli);
@@ -146,7 +154,10 @@ static enum kb_status run(struct envelope *envelope, char **paths, int count)
     }
     cli_progress_start(&envelope->progress, envelope->cli,
                        (envelope->many ? files : streams)[envelope->work]);
-    status = envelope->many ? envelope_files(envelope, paths, count) : run_stream(envelope);
+    if (envelope_is_s3(envelope->options.in) || envelope_is_s3(envelope->options.out))
+        status = envelope_s3(envelope);
+    else
+        status = envelope->many ? envelope_files(envelope, paths, count) : run_stream(envelope);
     cli_progress_end(&envelope->progress);
     if (status == KB_OK && envelope->many)
         tell_counts(envelope, done[envelope->work]);
@@ -171,6 +182,7 @@ static enum kb_status run_encrypt(struct cli *cli, int argc, char **argv)
     const struct cli_option table[] = {
         OPENING_OPTIONS(envelope.options),
         WRITING_OPTIONS(envelope.options),
+        OBJECT_OPTIONS(envelope.s3),
         {NULL, 0, CLI_FLAG, NULL},
     };
 
@@ -185,6 +197,8 @@ static enum kb_status run_decrypt(struct cli *cli, int argc, char **argv)
         READING_OPTIONS(envelope.options),
         {"allow-unverified-stream", 0, CLI_FLAG, &envelope.options.allow_unverified},
         {"range", 0, CLI_TEXT, &envelope.options.range},
+        OBJECT_OPTIONS(envelope.s3),
+        {"version-id", 0, CLI_TEXT, &envelope.s3.version},
         {NULL, 0, CLI_FLAG, NULL},
     };
 

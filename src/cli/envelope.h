@@ -8,6 +8,7 @@
 #define KB_CLI_ENVELOPE_H
 
 #include "cli/cli.h"
+#include "cli/s3.h"
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -49,6 +50,7 @@ struct envelope {
     struct cli *cli;
     enum envelope_work work;
     struct envelope_options options;
+    struct s3_options s3; /* of messages that are objects */
 
     enum kb_commitment policy;
     uint16_t suite;        /* 0: the default */
@@ -143,6 +145,10 @@ enum kb_status envelope_status(struct envelope *envelope);
 
 /* Works on the files that are named, or on the trees. */
 KB_MUST_CHECK enum kb_status envelope_files(struct envelope *envelope, char **paths, int count);
+
+/* A message that is an object: -o s3://…, -i s3://…. */
+bool envelope_is_s3(const char *path);
+KB_MUST_CHECK enum kb_status envelope_s3(struct envelope *envelope);
 
 /* Refuses a name without a character: KB_ERR_USAGE. */
 KB_MUST_CHECK enum kb_status envelope_check_name(struct cli *cli, const char *path);

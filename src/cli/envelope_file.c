@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -147,21 +146,6 @@ void envelope_file_clear(struct envelope_file *file)
     memset(file, 0, sizeof *file);
 }
 
-/* Waits until there is something to read, or its end. */
-static enum kb_status await_input(const struct envelope_file *file, struct kb_error *err)
-{
-    struct pollfd fds[] = {{.fd = file->in, .events = POLLIN},
-                           {.fd = cli_stop_fd(), .events = POLLIN},
-                           {.fd = file->quit ? *file->quit : -1, .events = POLLIN}};
-
-    while (poll(fds, 3, -1) < 0)
-        if (errno != EINTR)
-            return kb_error_errno(err, KB_ERR_SYSTEM, errno, "it cannot be read");
-    if (fds[2].revents)
-        return kb_error_set(err, KB_ERR_SYSTEM, "no more input is wanted");
-    return cli_stopped(err);
-}
-
 enum kb_status envelope_file_read(struct envelope_file *file, uint8_t *out, size_t room,
                                   size_t *size, struct kb_error *err)
 {
@@ -173,7 +157,7 @@ enum kb_status envelope_file_read(struct envelope_file *file, uint8_t *out, size
         return KB_OK;
     }
     for (;;) {
-        enum kb_status status = await_input(file, err);
+        enum kb_status status = cli_await(file->in, file->quit, err);
         ssize_t got = status == KB_OK ? read(file->in, out, room) : 0;
 
         if (got >= 0) {

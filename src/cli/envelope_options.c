@@ -307,46 +307,12 @@ static enum kb_status take_names(struct envelope *envelope)
 
 /* --- the others -------------------------------------------------------------------------- */
 
-static enum kb_status take_policy(struct envelope *envelope, const char *text)
-{
-    static const char *const names[] = {"require-require", "require-allow", "forbid-allow"};
-
-    for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++) {
-        if (strcmp(names[i], text) == 0) {
-            envelope->policy = (enum kb_commitment)i;
-            return KB_OK;
-        }
-    }
-    return !text ? KB_OK
-                 : kb_error_set(&envelope->cli->error, KB_ERR_USAGE,
-                                "--policy is require-require, require-allow or forbid-allow, "
-                                "not '%s'",
-                                text);
-}
-
-/* "first-last" or "first-". */
 static enum kb_status take_range(struct envelope *envelope, const char *text)
 {
-    struct cli *cli = envelope->cli;
-    size_t size = text ? strcspn(text, "-") : 0;
-    enum kb_status status;
-    char first[24];
-
     if (!text)
         return KB_OK;
-    if (!size || size >= sizeof first || !text[size])
-        return kb_error_set(&cli->error, KB_ERR_USAGE, "--range '%s' is not FIRST-LAST or FIRST-",
-                            text);
-    snprintf(first, sizeof first, "%.*s", (int)size, text);
     envelope->ranged = true;
-    envelope->last = UINT64_MAX;
-    status = cli_number(cli, "range", first, 0, UINT64_MAX - 1, &envelope->first);
-    if (status == KB_OK && text[size + 1])
-        status = cli_number(cli, "range", text + size + 1, 0, UINT64_MAX - 1, &envelope->last);
-    if (status == KB_OK && envelope->last < envelope->first)
-        status = kb_error_set(&cli->error, KB_ERR_USAGE, "--range '%s' ends before it begins",
-                              text);
-    return status;
+    return cli_range(envelope->cli, text, &envelope->first, &envelope->last);
 }
 
 static enum kb_status take_numbers(struct envelope *envelope)
@@ -382,7 +348,7 @@ enum kb_status envelope_prepare(struct envelope *envelope)
         status = parse_ring(&envelope->to_ring, cli, "to-key", &options->to_keys,
                             &options->to_keyrings);
     if (status == KB_OK)
-        status = take_policy(envelope, options->policy);
+        status = cli_commitment(cli, options->policy, &envelope->policy);
     if (status == KB_OK)
         status = take_range(envelope, options->range);
     if (status == KB_OK)

@@ -81,6 +81,19 @@ static void print_encryptions(const struct kb_key_info *info)
                   KB_GCM_ENCRYPTIONS_MAX);
 }
 
+static bool is_counter(const char *name)
+{
+    return strncmp(name, KB_VAULT_COUNTER_PREFIX, sizeof KB_VAULT_COUNTER_PREFIX - 1) == 0;
+}
+
+/* A vault's counter is a key that may do nothing. */
+static const char *use_text(const struct kb_key_info *info)
+{
+    return info->use == KB_KEY_USE_UNKNOWN && is_counter(info->name)
+               ? "counter"
+               : or_unknown(kb_key_use_format(info->use));
+}
+
 static cJSON *key_json(const struct kb_key_info *info)
 {
     cJSON *json = cJSON_CreateObject();
@@ -88,7 +101,7 @@ static cJSON *key_json(const struct kb_key_info *info)
     cJSON_AddStringToObject(json, "name", info->name);
     cJSON_AddStringToObject(json, "version", info->version);
     cJSON_AddStringToObject(json, "id", info->id);
-    cJSON_AddStringToObject(json, "use", or_unknown(kb_key_use_format(info->use)));
+    cJSON_AddStringToObject(json, "use", use_text(info));
     cJSON_AddStringToObject(json, "type", or_unknown(kb_key_type_format(info->type)));
     cJSON_AddStringToObject(json, "origin", kb_key_origin_format(info->origin));
     cJSON_AddNumberToObject(json, "bits", info->bits);
@@ -109,7 +122,7 @@ static void print_key(const struct kb_key_info *info)
 
     cli_print("%-31s %s", "key", info->name);
     cli_print("%-31s %s", "version", info->version);
-    cli_print("%-31s %s", "use", or_unknown(kb_key_use_format(info->use)));
+    cli_print("%-31s %s", "use", use_text(info));
     if (info->bits)
         snprintf(bits, sizeof bits, ", %u bits", info->bits);
     cli_print("%-31s %s%s%s", "type", or_unknown(kb_key_type_format(info->type)), bits,
@@ -168,7 +181,7 @@ static enum kb_status print_listing(struct cli *cli, struct key_listing *listing
             cJSON_AddItemToArray(json, key_json(info));
         else
             cli_print("%-24s %-8s %-12s %s%s%s", info->name,
-                      or_unknown(kb_key_use_format(info->use)),
+                      use_text(info),
                       or_unknown(kb_key_type_format(info->type)),
                       kb_key_origin_format(info->origin), info->public_only ? ", public only" : "",
                       info->release_never ? ", release never" : "");
@@ -243,6 +256,31 @@ static enum kb_status run_show(struct cli *cli, int argc, char **argv)
     return status;
 }
 
+/* What is lost with the key. */
+static const char *what_is_lost(const char *name)
+{
+    if (is_counter(name))
+        return "it is a vault's counter: without it the vault does not open";
+    if (strcmp(name, KB_VAULT_WRAP_KEY) == 0)
+        return "the vault's keys are under it: no object under them (SSE-C) can ever be read again";
+    if (strcmp(name, KB_VAULT_SIGN_KEY) == 0)
+        return "the vault's rows are signed by it: without it the vault does not open";
+    return "what is under it can never be read again";
+}
+
+static enum kb_status ask_destroy(struct cli *cli, const char *name)
+{
+    const char *lost = what_is_lost(name);
+    char question[512];
+
+    snprintf(question, sizeof question, "Destroy the key '%.80s'? Mind that %s.", name, lost);
+    if (cli_ask(question))
+        return KB_OK;
+    kb_error_set(&cli->error, KB_ERR_USAGE, "key '%s' was not destroyed", name);
+    kb_error_hint(&cli->error, "%s; --yes to go on", lost);
+    return KB_ERR_USAGE;
+}
+
 static enum kb_status run_destroy(struct cli *cli, int argc, char **argv)
 {
     bool yes = false;
@@ -255,14 +293,10 @@ static enum kb_status run_destroy(struct cli *cli, int argc, char **argv)
     int rest;
 
     status = cli_parse(cli, argc, argv, table, 1, 1, &rest);
-    if (status != KB_OK)
-        return status;
-    if (!yes && !cli_ask("Destroy the key? What is encrypted under it can never be read again.")) {
-        kb_error_set(&cli->error, KB_ERR_USAGE, "key '%s' was not destroyed", argv[0]);
-        kb_error_hint(&cli->error, "what is under it can never be read again; --yes to go on");
-        return KB_ERR_USAGE;
-    }
-    status = cli_session_open_token(&session, cli);
+    if (status == KB_OK && !yes)
+        status = ask_destroy(cli, argv[0]);
+    if (status == KB_OK)
+        status = cli_session_open_token(&session, cli);
     if (status != KB_OK)
         return status;
     status = kb_key_destroy(session.token, argv[0], &cli->error);
@@ -277,7 +311,7 @@ const struct cli_verb cli_key_verbs[] = {
      "make a key inside the token; TYPE: aes-128 aes-192 aes-256 hmac-sha224 hmac-sha256 "
      "hmac-sha384 hmac-sha512 rsa-2048 rsa-3072 rsa-4096 ec-p256 ec-p384",
      cli_key_create},
-    {"key", "import", "NAME --use wrap|sign|content|envelope --type TYPE --in FILE "
+    {"key", "import", "NAME --use wrap|sign|content|envelope|legacy --type TYPE --in FILE "
                       "--format raw|hex|der|pem [--allow-weak] [--release never]",
      "put a given key into the token; TYPE also: rsa ec rsa-public ec-public", cli_key_import},
     {"key", "export-public", "NAME [--format pem|der] [-o FILE]",

@@ -21,8 +21,14 @@ static const struct {
     {"table", "tables: create, describe, set-sse, load, put, get, query, scan, delete",
      cli_table_verbs},
     {"envelope", "files and streams: encrypt, decrypt, rewrap, inspect", cli_envelope_verbs},
+    {"s3", "objects: put, get, cat, head, ls, rm, mb, cp, rotate, verify, audit, with-key, bucket",
+     cli_s3_verbs},
     {"kms", "AWS KMS: encrypt, decrypt, generate-data-key, create-key, describe-key",
      cli_kms_verbs},
+    {"vault",
+     "customer keys for S3: list, show, create, import-key, enable, disable, objects,\n"
+     "              events, check, export, import, repair",
+     cli_vault_verbs},
     {"aws-policy", "the least a command needs to be allowed in AWS", cli_policy_verbs},
     {"config", "settings: show", cli_config_verbs},
 };
@@ -83,6 +89,13 @@ static const char *config_file(int argc, char **argv)
             return i + 1 < argc ? argv[i + 1] : "";
     }
     return NULL;
+}
+
+static int passed_on;
+
+void cli_pass_on(int code)
+{
+    passed_on = code;
 }
 
 static enum kb_status usage_error(const char *sentence, const char *word)
@@ -254,5 +267,5 @@ int main(int argc, char **argv)
         status = KB_ERR_SYSTEM;
     }
     cli_stop_end();
-    return (int)kb_status_exit(status);
+    return passed_on ? passed_on : (int)kb_status_exit(status);
 }

@@ -113,7 +113,8 @@ static enum kb_status captured(struct cli *cli, const struct cli_option *options
     if (count > most)
         return kb_error_set(&cli->error, KB_ERR_USAGE, "unexpected argument '%s'", argv[most]);
     cli->capture->options = options;
-    cli->capture->argument = count ? argv[0] : NULL;
+    cli->capture->arguments = argv;
+    cli->capture->count = count;
     cli->capture->take(cli->capture);
     cli->capture->options = NULL;
     cli->capture->done = true;
@@ -129,6 +130,7 @@ const char *cli_capture_value(const struct cli_capture *capture, const char *nam
             return *(const char **)option->target;
         if (option->kind == CLI_FLAG)
             return *(bool *)option->target ? "" : NULL;
+        return ((const struct cli_list *)option->target)->count ? "" : NULL;
     }
     return NULL;
 }
@@ -220,8 +222,9 @@ enum kb_status cli_number(struct cli *cli, const char *option, const char *text,
         return KB_OK;
     for (const char *at = text; *at; at++) {
         if (*at < '0' || *at > '9' || value > UINT64_MAX / 10 - 1)
-            return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s '%s' is not a count", option,
-                                text);
+            return kb_error_set(&cli->error, KB_ERR_USAGE, "--%s '%s' is %s", option, text,
+                                strspn(text, "0123456789") == strlen(text) ? "too large"
+                                                                           : "not a count");
         value = value * 10 + (uint64_t)(*at - '0');
     }
     if (!*text || value < least)
@@ -232,6 +235,43 @@ enum kb_status cli_number(struct cli *cli, const char *option, const char *text,
                             (unsigned long long)most);
     *out = value;
     return KB_OK;
+}
+
+enum kb_status cli_range(struct cli *cli, const char *text, uint64_t *first, uint64_t *last)
+{
+    size_t size = strcspn(text, "-");
+    enum kb_status status;
+    char begin[24];
+
+    if (!size || size >= sizeof begin || !text[size])
+        return kb_error_set(&cli->error, KB_ERR_USAGE, "--range '%s' is not FIRST-LAST or FIRST-",
+                            text);
+    snprintf(begin, sizeof begin, "%.*s", (int)size, text);
+    *last = UINT64_MAX;
+    status = cli_number(cli, "range", begin, 0, UINT64_MAX - 1, first);
+    if (status == KB_OK && text[size + 1])
+        status = cli_number(cli, "range", text + size + 1, 0, UINT64_MAX - 1, last);
+    if (status == KB_OK && *last < *first)
+        status = kb_error_set(&cli->error, KB_ERR_USAGE, "--range '%s' ends before it begins",
+                              text);
+    return status;
+}
+
+enum kb_status cli_commitment(struct cli *cli, const char *text, enum kb_commitment *out)
+{
+    static const char *const names[] = {"require-require", "require-allow", "forbid-allow"};
+
+    for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum kb_commitment)i;
+            return KB_OK;
+        }
+    }
+    return !text ? KB_OK
+                 : kb_error_set(&cli->error, KB_ERR_USAGE,
+                                "--policy is require-require, require-allow or forbid-allow, "
+                                "not '%s'",
+                                text);
 }
 
 enum kb_status cli_pairs(struct cli *cli, const char *option, const struct cli_list *list,

@@ -3,43 +3,21 @@
  * keybridge aws-policy: the least a command needs to be allowed in AWS. The
  * quoted command is parsed by its verb's own option table.
  */
-#include "cli/cli.h"
+#include "cli/policy.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 256, STATEMENTS_MAX = 64, ACTIONS_MAX = 24, ARN_MAX = 2304, CONDITIONS = 3 };
+enum { WORDS_MAX = 256 };
 
-/* What a condition is on, in the order they are printed in; a statement has
- * each at most once, and IAM wants all of them to hold. */
 static const struct {
     const char *operator;
     const char *key;
-} conditions[CONDITIONS] = {
-    {"ForAnyValue:StringEquals", "kms:ResourceAliases"},
-    {"StringLike", "kms:ViaService"},
-    {"Bool", "kms:GrantIsForAWSResource"},
-};
-enum { ON_ALIAS, ON_SERVICE, ON_GRANT };
-
-struct statement {
-    char resource[ARN_MAX];
-    char values[CONDITIONS][ARN_MAX]; /* "": not that condition */
-    const char *actions[ACTIONS_MAX];
-    size_t count;
-};
-
-/* What a resource is made of; a '*' stands for what is not named. */
-enum part { PART_REGION, PART_ACCOUNT, PART_KEY, PARTS };
-
-struct policy {
-    struct cli *cli;
-    const char *account;
-    const char *region; /* NULL: the command's, else the settings' */
-    struct statement *statements;
-    size_t count;
-    bool needs; /* the command at hand needs something */
-    bool noted[PARTS];
+} conditions[POLICY_CONDITIONS] = {
+    [POLICY_ON_ALIAS] = {"ForAnyValue:StringEquals", "kms:ResourceAliases"},
+    [POLICY_ON_SERVICE] = {"StringLike", "kms:ViaService"},
+    [POLICY_ON_GRANT] = {"Bool", "kms:GrantIsForAWSResource"},
+    [POLICY_ON_PREFIX] = {"StringEquals", "s3:prefix"},
 };
 
 /* What a verb does with items, which a KMS provider needs keys for. */
@@ -87,25 +65,26 @@ static const char *const sse_actions[] = {
 
 /* --- statements ------------------------------------------------------------------------ */
 
-static bool is_of(const struct statement *statement, const struct statement *wanted)
+static bool is_of(const struct policy_statement *statement, const struct policy_statement *wanted)
 {
-    for (size_t i = 0; i < CONDITIONS; i++)
+    for (size_t i = 0; i < POLICY_CONDITIONS; i++)
         if (strcmp(statement->values[i], wanted->values[i]) != 0)
             return false;
     return strcmp(statement->resource, wanted->resource) == 0;
 }
 
 /* The statement of this resource and conditions; a new one if there is none. */
-static struct statement *statement_of(struct policy *policy, const struct statement *wanted)
+static struct policy_statement *statement_of(struct policy *policy,
+                                             const struct policy_statement *wanted)
 {
-    struct statement *statement;
+    struct policy_statement *statement;
 
     for (size_t i = 0; i < policy->count; i++) {
         statement = &policy->statements[i];
         if (is_of(statement, wanted))
             return statement;
     }
-    if (policy->count == STATEMENTS_MAX)
+    if (policy->count == POLICY_STATEMENTS_MAX)
         return NULL;
     statement = &policy->statements[policy->count++];
     *statement = *wanted;
@@ -113,22 +92,23 @@ static struct statement *statement_of(struct policy *policy, const struct statem
 }
 
 /* Keeps actions in order, each once. */
-static enum kb_status allow(struct policy *policy, const struct statement *wanted,
+enum kb_status policy_allow(struct policy *policy, const struct policy_statement *wanted,
                             const char *action)
 {
-    struct statement *statement = statement_of(policy, wanted);
+    struct policy_statement *statement = statement_of(policy, wanted);
     size_t at = 0;
 
     policy->needs = true;
     if (!statement)
         return kb_error_set(&policy->cli->error, KB_ERR_USAGE, "more than %d resources",
-                            STATEMENTS_MAX);
+                            POLICY_STATEMENTS_MAX);
     while (at < statement->count && strcmp(statement->actions[at], action) < 0)
         at++;
     if (at < statement->count && strcmp(statement->actions[at], action) == 0)
         return KB_OK;
-    if (statement->count == ACTIONS_MAX)
-        return kb_error_set(&policy->cli->error, KB_ERR_USAGE, "more than %d actions", ACTIONS_MAX);
+    if (statement->count == POLICY_ACTIONS_MAX)
+        return kb_error_set(&policy->cli->error, KB_ERR_USAGE, "more than %d actions",
+                            POLICY_ACTIONS_MAX);
     memmove(statement->actions + at + 1, statement->actions + at,
             (statement->count - at) * sizeof *statement->actions);
     statement->actions[at] = action;
@@ -139,12 +119,12 @@ static enum kb_status allow(struct policy *policy, const struct statement *wante
 /* --- resources --------------------------------------------------------------------------- */
 
 /* `text`, or a '*' for what is not named, which is said once. */
-static const char *part_or_any(struct policy *policy, enum part part, const char *text)
+static const char *part_or_any(struct policy *policy, enum policy_part part, const char *text)
 {
-    static const char *const notes[PARTS] = {
-        [PART_REGION] = "no region is named: the policy has '*' for it (--region)",
-        [PART_ACCOUNT] = "no account is named: the policy has '*' for it (--account)",
-        [PART_KEY] = "no KMS key is named: the policy has '*' for it (--kms-key)",
+    static const char *const notes[POLICY_PARTS] = {
+        [POLICY_REGION] = "no region is named: the policy has '*' for it (--region)",
+        [POLICY_ACCOUNT] = "no account is named: the policy has '*' for it (--account)",
+        [POLICY_KEY] = "no KMS key is named: the policy has '*' for it (--kms-key)",
     };
 
     if (text)
@@ -155,9 +135,7 @@ static const char *part_or_any(struct policy *policy, enum part part, const char
     return "*";
 }
 
-/* IAM takes these two for any text, so that more would be allowed than a
- * command can use. */
-static enum kb_status check_wild(const struct policy *policy, const char *what, const char *text)
+enum kb_status policy_check_wild(const struct policy *policy, const char *what, const char *text)
 {
     if (!text || !strpbrk(text, "*?"))
         return KB_OK;
@@ -167,13 +145,12 @@ static enum kb_status check_wild(const struct policy *policy, const char *what, 
 
 static enum kb_status check_size(const struct policy *policy, int size)
 {
-    if (size > 0 && size < ARN_MAX)
+    if (size > 0 && size < POLICY_TEXT_MAX)
         return KB_OK;
     return kb_error_set(&policy->cli->error, KB_ERR_USAGE, "a name is too long for an ARN");
 }
 
-/* The part of AWS a region belongs to, for ARNs. */
-static const char *partition_of(const char *region)
+const char *policy_partition(const char *region)
 {
     if (!region)
         return "aws";
@@ -183,23 +160,23 @@ static const char *partition_of(const char *region)
 }
 
 /* "arn:aws:SERVICE:REGION:ACCOUNT:" and the rest. */
-static int put_arn(struct statement *out, struct policy *policy, const char *service,
+static int put_arn(struct policy_statement *out, struct policy *policy, const char *service,
                    const char *region, const char *rest)
 {
-    return snprintf(out->resource, ARN_MAX, "arn:%s:%s:%s:%s:%s", partition_of(region), service,
-                    part_or_any(policy, PART_REGION, region),
-                    part_or_any(policy, PART_ACCOUNT, policy->account), rest);
+    return snprintf(out->resource, POLICY_TEXT_MAX, "arn:%s:%s:%s:%s:%s", policy_partition(region),
+                    service, part_or_any(policy, POLICY_REGION, region),
+                    part_or_any(policy, POLICY_ACCOUNT, policy->account), rest);
 }
 
-static enum kb_status table_arn(struct statement *out, struct policy *policy, const char *region,
-                                const char *name, const char *index)
+static enum kb_status table_arn(struct policy_statement *out, struct policy *policy,
+                                const char *region, const char *name, const char *index)
 {
-    enum kb_status status = check_wild(policy, "the table's name", name);
-    char rest[ARN_MAX];
+    enum kb_status status = policy_check_wild(policy, "the table's name", name);
+    char rest[POLICY_TEXT_MAX];
     int size;
 
     if (status == KB_OK)
-        status = check_wild(policy, "the index's name", index);
+        status = policy_check_wild(policy, "the index's name", index);
     if (status != KB_OK)
         return status;
     size = snprintf(rest, sizeof rest, "%s%s%s%s", strncmp(name, "arn:", 4) ? "table/" : "", name,
@@ -214,14 +191,13 @@ static enum kb_status table_arn(struct statement *out, struct policy *policy, co
     return check_size(policy, size);
 }
 
-/* IAM knows keys by their ARN; an alias is a condition over all keys. NULL: the
- * key is not named. */
-static enum kb_status key_arn(struct statement *out, struct policy *policy, const char *region,
-                              const char *key)
+/* IAM knows keys by their ARN; an alias is a condition over all keys. */
+enum kb_status policy_kms_key(struct policy_statement *out, struct policy *policy,
+                              const char *region, const char *key)
 {
-    enum kb_status status = check_wild(policy, "the KMS key", key);
+    enum kb_status status = policy_check_wild(policy, "the KMS key", key);
     const char *alias = NULL;
-    char rest[ARN_MAX];
+    char rest[POLICY_TEXT_MAX];
     int size;
 
     if (status != KB_OK)
@@ -231,27 +207,36 @@ static enum kb_status key_arn(struct statement *out, struct policy *policy, cons
     if (alias && *alias == ':')
         alias++;
     if (alias && alias != key) { /* arn:aws:kms:REGION:ACCOUNT:alias/NAME */
-        size = snprintf(out->resource, ARN_MAX, "%.*skey/*", (int)(alias - key), key);
+        size = snprintf(out->resource, POLICY_TEXT_MAX, "%.*skey/*", (int)(alias - key), key);
     } else if (key && strncmp(key, "arn:", 4) == 0) {
-        size = snprintf(out->resource, ARN_MAX, "%s", key);
+        size = snprintf(out->resource, POLICY_TEXT_MAX, "%s", key);
     } else {
         size = snprintf(rest, sizeof rest, "key/%s",
-                        alias ? "*" : part_or_any(policy, PART_KEY, key));
+                        alias ? "*" : part_or_any(policy, POLICY_KEY, key));
         status = check_size(policy, size);
         if (status != KB_OK)
             return status;
         size = put_arn(out, policy, "kms", region, rest);
     }
-    if (alias && size > 0 && size < ARN_MAX)
-        size = snprintf(out->values[ON_ALIAS], ARN_MAX, "%s", alias);
+    if (alias && size > 0 && size < POLICY_TEXT_MAX)
+        size = snprintf(out->values[POLICY_ON_ALIAS], POLICY_TEXT_MAX, "%s", alias);
     return check_size(policy, size);
+}
+
+void policy_put_service(struct policy_statement *out, struct policy *policy, const char *service,
+                        const char *region)
+{
+    snprintf(out->values[POLICY_ON_SERVICE], POLICY_TEXT_MAX, "%s.%s.amazonaws.com%s", service,
+             part_or_any(policy, POLICY_REGION, region),
+             region && strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
 }
 
 /* --- a command ------------------------------------------------------------------------------ */
 
 struct command {
     struct policy *policy;
-    const struct rule *rule;
+    const struct cli_verb *verb;
+    const struct rule *rule; /* NULL: the verb has none */
     enum kb_status status;
 };
 
@@ -299,7 +284,7 @@ static enum kb_status add_table(const struct command *command, const struct cli_
         return KB_OK;
     where += sizeof service - 1;
     for (size_t i = 0; status == KB_OK && i < sizeof names / sizeof *names; i++) {
-        struct statement wanted = {0};
+        struct policy_statement wanted = {0};
         bool on_index = rule->index && strcmp(rule->index, names[i][0]) == 0;
         bool used = on_index;
 
@@ -309,7 +294,7 @@ static enum kb_status add_table(const struct command *command, const struct cli_
             continue;
         status = table_arn(&wanted, command->policy, region, where, on_index ? index : NULL);
         if (status == KB_OK)
-            status = allow(command->policy, &wanted, names[i][1]);
+            status = policy_allow(command->policy, &wanted, names[i][1]);
     }
     return status;
 }
@@ -319,20 +304,18 @@ static enum kb_status add_sse(const struct command *command, const struct cli_ca
 {
     const char *sse = cli_capture_value(capture, "sse");
     const char *key = cli_capture_value(capture, "sse-kms-key");
-    struct statement wanted = {0};
+    struct policy_statement wanted = {0};
     enum kb_status status;
 
     if (!sse || strcmp(sse, "kms") != 0)
         return KB_OK;
-    status = key_arn(&wanted, command->policy, region, key);
-    snprintf(wanted.values[ON_SERVICE], ARN_MAX, "dynamodb.%s.amazonaws.com%s",
-             part_or_any(command->policy, PART_REGION, region),
-             region && strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+    status = policy_kms_key(&wanted, command->policy, region, key);
+    policy_put_service(&wanted, command->policy, "dynamodb", region);
     for (size_t i = 0; status == KB_OK && i < sizeof sse_actions / sizeof *sse_actions; i++)
-        status = allow(command->policy, &wanted, sse_actions[i]);
+        status = policy_allow(command->policy, &wanted, sse_actions[i]);
     /* A grant for DynamoDB's own use, and no other. */
-    memcpy(wanted.values[ON_GRANT], "true", sizeof "true");
-    return status == KB_OK ? allow(command->policy, &wanted, "kms:CreateGrant") : status;
+    memcpy(wanted.values[POLICY_ON_GRANT], "true", sizeof "true");
+    return status == KB_OK ? policy_allow(command->policy, &wanted, "kms:CreateGrant") : status;
 }
 
 static enum kb_status add_key(const struct command *command, const struct cli_capture *capture,
@@ -342,7 +325,7 @@ static enum kb_status add_key(const struct command *command, const struct cli_ca
     const char *provider = cli_capture_value(capture, "provider");
     const char *key = cli_capture_value(capture, "kms-key");
     const char *action = rule->kms;
-    struct statement wanted = {0};
+    struct policy_statement wanted = {0};
     enum kb_status status;
 
     if (rule->sealing != SEAL_NOT && !cli_capture_value(capture, "raw") &&
@@ -353,16 +336,16 @@ static enum kb_status add_key(const struct command *command, const struct cli_ca
         return KB_OK;
     if (strcmp(action, "kms:CreateKey") == 0) {
         wanted.resource[0] = '*'; /* there is no key yet */
-        return allow(command->policy, &wanted, action);
+        return policy_allow(command->policy, &wanted, action);
     }
     if (strcmp(action, "kms:DescribeKey") == 0)
-        key = capture->argument;
+        key = capture->count ? capture->arguments[0] : NULL;
     /* Only `kms decrypt` leaves the key to what is decrypted. */
     if (!key && (rule->sealing != SEAL_NOT || strcmp(action, "kms:Decrypt") != 0))
         return kb_error_set(&command->policy->cli->error, KB_ERR_USAGE,
                             "'%s %s' does not name its KMS key", rule->noun, rule->verb);
-    status = key_arn(&wanted, command->policy, region, key);
-    return status == KB_OK ? allow(command->policy, &wanted, action) : status;
+    status = policy_kms_key(&wanted, command->policy, region, key);
+    return status == KB_OK ? policy_allow(command->policy, &wanted, action) : status;
 }
 
 static void take(struct cli_capture *capture)
@@ -370,9 +353,11 @@ static void take(struct cli_capture *capture)
     struct command *command = capture->ctx;
     const char *region = region_of(command, capture);
 
+    command->status = policy_check_wild(command->policy, "the region", region);
+    if (command->status == KB_OK)
+        command->status = policy_add_s3(command->policy, command->verb, capture, region);
     if (!command->rule)
         return;
-    command->status = check_wild(command->policy, "the region", region);
     if (command->status == KB_OK)
         command->status = add_table(command, capture, region);
     if (command->status == KB_OK)
@@ -401,6 +386,7 @@ static enum kb_status add_words(struct policy *policy, const char *text, char **
     cli.verb = cli_verb_find(count, words, &at);
     if (!cli.verb || strcmp(cli.verb->noun, "aws-policy") == 0)
         return kb_error_set(err, KB_ERR_USAGE, "'%.120s' is no command of keybridge", text);
+    command.verb = cli.verb;
     command.rule = rule_of(cli.verb);
     /* The words of noun and verb go. */
     before = at - (*cli.verb->verb ? 2 : 1);
@@ -439,11 +425,11 @@ static enum kb_status add_command(struct policy *policy, const char *text)
 
 /* --- output ----------------------------------------------------------------------------------- */
 
-static void add_conditions(cJSON *json, const struct statement *statement)
+static void add_conditions(cJSON *json, const struct policy_statement *statement)
 {
     cJSON *all = NULL;
 
-    for (size_t i = 0; i < CONDITIONS; i++) {
+    for (size_t i = 0; i < POLICY_CONDITIONS; i++) {
         if (!statement->values[i][0])
             continue;
         if (!all)
@@ -461,7 +447,7 @@ static cJSON *policy_json(const struct policy *policy)
     cJSON_AddStringToObject(root, "Version", "2012-10-17");
     list = cJSON_AddArrayToObject(root, "Statement");
     for (size_t i = 0; i < policy->count; i++) {
-        const struct statement *statement = &policy->statements[i];
+        const struct policy_statement *statement = &policy->statements[i];
         cJSON *json = cJSON_CreateObject();
 
         cJSON_AddStringToObject(json, "Effect", "Allow");
@@ -488,7 +474,7 @@ static void put_string(struct kb_buffer *out, const char *text)
 }
 
 /* For people, who paste it into a console. */
-static void put_statement(struct kb_buffer *out, const struct statement *statement)
+static void put_statement(struct kb_buffer *out, const struct policy_statement *statement)
 {
     const char *closing = "\n    }";
 
@@ -500,7 +486,7 @@ static void put_statement(struct kb_buffer *out, const struct statement *stateme
     }
     kb_buffer_put_text(out, "      ],\n      \"Resource\": ");
     put_string(out, statement->resource);
-    for (size_t i = 0, n = 0; i < CONDITIONS; i++) {
+    for (size_t i = 0, n = 0; i < POLICY_CONDITIONS; i++) {
         if (!statement->values[i][0])
             continue;
         kb_buffer_put_text(out, n++ ? ",\n        " : ",\n      \"Condition\": {\n        ");
@@ -565,7 +551,7 @@ static enum kb_status run_policy(struct cli *cli, int argc, char **argv)
     if (status == KB_OK)
         status = check_account(cli, account);
     policy.account = account;
-    policy.statements = calloc(STATEMENTS_MAX, sizeof *policy.statements);
+    policy.statements = calloc(POLICY_STATEMENTS_MAX, sizeof *policy.statements);
     if (status == KB_OK && !policy.statements)
         status = kb_error_set(&cli->error, KB_ERR_MEMORY, "no memory");
     for (size_t i = 0; status == KB_OK && i < commands.count; i++)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -49,6 +50,20 @@ int cli_stop_fd(void)
 enum kb_status cli_stopped(struct kb_error *err)
 {
     return atomic_load(&caught) ? kb_error_set(err, KB_ERR_SYSTEM, "stopped by a signal") : KB_OK;
+}
+
+enum kb_status cli_await(int fd, const int *quit, struct kb_error *err)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN},
+                           {.fd = stop_pipe[0], .events = POLLIN},
+                           {.fd = quit ? *quit : -1, .events = POLLIN}};
+
+    while (poll(fds, 3, -1) < 0)
+        if (errno != EINTR)
+            return kb_error_errno(err, KB_ERR_SYSTEM, errno, "it cannot be read");
+    if (fds[2].revents)
+        return kb_error_set(err, KB_ERR_SYSTEM, "no more input is wanted");
+    return cli_stopped(err);
 }
 
 void cli_stop_end(void)

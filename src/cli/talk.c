@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One line; nothing in it steers a terminal. */
@@ -54,6 +55,16 @@ void cli_print(const char *format, ...)
     va_start(args, format);
     put_line(stdout, format, args);
     va_end(args);
+}
+
+void cli_time(char out[CLI_TIME_ROOM], int64_t seconds)
+{
+    time_t when = (time_t)seconds;
+    struct tm parts;
+
+    if (!gmtime_r(&when, &parts) ||
+        !strftime(out, CLI_TIME_ROOM, "%Y-%m-%dT%H:%M:%SZ", &parts))
+        snprintf(out, CLI_TIME_ROOM, "%20s", "");
 }
 
 void cli_say_error(const struct kb_error *error)

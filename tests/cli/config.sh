@@ -65,6 +65,15 @@ check 'a path in a variable is as it is' shows aws.ca-file v.pem variable
 AWS_REGION=us-east-1 expect 0 '' kb config show
 check 'what AWS itself reads is not shown as ours' grep -q '^aws.region *(not set)' out
 
+# --- S3 ------------------------------------------------------------------------------------
+
+expect 0 '' kb config show
+check 'new objects are under customer keys' shows s3.encryption sse-c default
+echo '{"s3":{"encryption":"client","style":"path"}}' >s3.json
+KEYBRIDGE_S3_STYLE=virtual expect 0 '' kb --config s3.json config show
+check 'an encryption of the file' shows s3.encryption client 'user file'
+check 'a style of a variable' shows s3.style virtual variable
+
 # --- files -------------------------------------------------------------------------------
 
 mkdir elsewhere

@@ -75,6 +75,13 @@ expect 0 '' import i-newline wrap aes-256 raw32.newline raw
 expect 0 '' import i-128 content aes-128 hex16 hex
 expect 0 '' import i-envelope envelope aes-256 hex32 hex
 expect 2 'bytes' import x envelope aes-128 hex32 hex
+for bits in 128 256; do
+    expect 0 '' import "i-legacy-$bits" legacy "aes-$bits" "hex$((bits / 8))" hex
+done
+expect 2 'bytes' import x legacy aes-128 hex32 hex
+expect 2 '' import x legacy hmac-sha256 hex32 hex
+expect 2 'wrap' import x legacy aes-256 hex32 hex --release never
+expect 2 'only imported' kb key create x --use legacy --type aes-256
 expect 0 '' import i-never wrap aes-256 hex32 hex --release never
 expect 0 '' import i-sign sign hmac-sha256 hex32 hex
 expect 2 "'i-hex'" import i-hex wrap aes-256 hex32 hex
@@ -117,7 +124,7 @@ expect 0 '' kb key list --json
 json=$(python json)
 holds() { "$json" -c "import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not ($1))" "$work/out"; }
 if [ -n "$json" ]; then
-    check 'JSON list: all keys' holds 'len(j) == 26 and len({k["name"] for k in j}) == 26'
+    check 'JSON list: all keys' holds 'len(j) == 28 and len({k["name"] for k in j}) == 28'
     check 'JSON list: members' holds 'all({"name","version","id","use","type","origin","bits"} <= set(k) for k in j)'
     expect 0 '' kb --json key show kek
     check 'JSON: a key' holds 'j["name"] == "kek" and j["use"] == "wrap" and j["type"] == "aes-256" and j["bits"] == 256'
@@ -151,10 +158,12 @@ expect 0 '' kb key list
 check 'the list has keys whose counts cannot be read' grep -q '^envelope-256 *envelope *aes-256 *generated' "$work/out"
 rm "$KEYBRIDGE_HOME/counts.db"
 expect 0 'allowed mechanisms              CKM_AES_GCM' kb key show i-envelope
+expect 0 'allowed mechanisms              CKM_AES_' kb key show i-legacy-256
+check 'a legacy key unwraps' grep -q 'CKM_AES_ECB' "$work/out"
 check 'looking at keys makes no file of counts' [ ! -e "$KEYBRIDGE_HOME/counts.db" ]
 expect 3 "'nothere'" kb key show nothere
 expect 2 'missing' kb key show
-for name in kek never-256 i-hex sign-512 content-128 envelope-128 i-envelope; do
+for name in kek never-256 i-hex sign-512 content-128 envelope-128 i-envelope i-legacy-256; do
     expect 0 'ok' kb key show "$name" --try-extract
     check "every way out of $name is refused" [ "$(grep -c '^ok ' "$work/out")" = "$(lines "$work/out")" ]
     check "several ways out of $name were tried" [ "$(lines "$work/out")" -ge 2 ]

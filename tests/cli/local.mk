@@ -15,8 +15,12 @@ CLI_TESTS = \
 	tests/cli/policy.sh \
 	tests/cli/remote.sh \
 	tests/cli/servers.sh \
+	tests/cli/s3.sh tests/cli/s3-client.sh tests/cli/s3-faults.sh tests/cli/s3-copy.sh \
+	tests/cli/s3-rotate.sh tests/cli/s3-bucket.sh tests/cli/s3-cuts.sh \
+	tests/cli/s3-replaced.sh \
+	tests/cli/vault.sh \
 	tests/cli/forged.sh \
 	tests/cli/faults.sh
 
 TESTS += $(CLI_TESTS)
-EXTRA_DIST += tests/cli/lib.sh $(CLI_TESTS)
+EXTRA_DIST += tests/cli/lib.sh tests/cli/s3-lib.sh $(CLI_TESTS)

@@ -81,6 +81,91 @@ check 'an alias is a condition' grep -q '"Condition":{"ForAnyValue:StringEquals"
 policy 'arn:aws:kms:eu-west-1:111122223333:key/* kms:Encrypt' \
     'kms encrypt --kms-key arn:aws:kms:eu-west-1:111122223333:alias/mine'
 check 'and so is the ARN of one' grep -q '"kms:ResourceAliases":"alias/mine"' out
+
+# --- objects ---------------------------------------------------------------------------
+
+o=arn:aws:s3:::bkt
+read=s3:GetObject,s3:GetObjectVersion
+write=s3:AbortMultipartUpload,s3:DeleteObject,s3:DeleteObjectVersion,$read,s3:PutObject
+more=s3:GetObjectLegalHold,s3:GetObjectRetention,s3:GetObjectTagging,s3:GetObjectVersionTagging
+policy "$o/p/k $write" 's3 put file s3://bkt/p/k'
+policy "$o/p/* $write" 's3 put one two s3://bkt/p/'
+policy "$o/p/* $write" 's3 put -r folder s3://bkt/p'
+policy "$o/* $write" 's3 put -r folder s3://bkt'
+policy "$o/k s3:AbortMultipartUpload,s3:DeleteObject,s3:DeleteObjectVersion,$read,s3:ListMultipartUploadParts,s3:PutObject,s3:PutObjectTagging" \
+    's3 put --resume --tag a=b file s3://bkt/k'
+policy "$o/k $write
+$o/k.instruction $write" 's3 put --encryption client --key k --instruction-file file s3://bkt/k'
+policy "$o/k $write
+$key kms:Decrypt,kms:GenerateDataKey" "s3 put --encryption sse-kms --kms-key $key file s3://bkt/k" --region eu-west-1
+check 'the key is for S3 alone' grep -q '"kms:ViaService":"s3.eu-west-1.amazonaws.com"' out
+policy "arn:aws-cn:s3:::bkt/k $read" 's3 cat s3://bkt/k' --region cn-north-1
+policy "$o/k $read
+$o/k.instruction $read" 's3 get --key k s3://bkt/k copy'
+policy "$o/p/* $read
+$o s3:ListBucket" 's3 get -r s3://bkt/p folder'
+check 'what is listed is a condition' grep -q '"Condition":{"StringEquals":{"s3:prefix":"p/"}}' out
+policy "$o/k $read" 's3 head s3://bkt/k'
+policy '* s3:ListAllMyBuckets' 's3 ls'
+policy "$o s3:ListBucket" 's3 ls -r s3://bkt'
+check 'a whole bucket has none' [ "$(grep -c Condition out)" = 0 ]
+policy "$o s3:ListBucketVersions" 's3 ls --versions s3://bkt/p'
+check 'and a prefix is as it is' grep -q '"s3:prefix":"p"' out
+policy "$o/k s3:DeleteObject
+$o/k.instruction s3:DeleteObject,$read" 's3 rm s3://bkt/k'
+policy "$o/k s3:DeleteObjectVersion" 's3 rm --version-id v s3://bkt/k'
+policy "$o/p/* s3:DeleteObjectVersion
+$o s3:ListBucketVersions" 's3 rm -r --versions s3://bkt/p/'
+policy "$o s3:CreateBucket,s3:PutBucketVersioning" 's3 mb --versioning s3://bkt'
+policy "$o s3:CreateBucket,s3:PutBucketObjectLockConfiguration,s3:PutBucketVersioning" 's3 mb --lock s3://bkt'
+policy "arn:aws:s3:::akt/k s3:GetObject,${more%%,s3:GetObjectTagging*},s3:GetObjectTagging,s3:GetObjectVersion,s3:GetObjectVersionTagging
+$o/l $write,s3:PutObjectLegalHold,s3:PutObjectRetention,s3:PutObjectTagging" 's3 cp s3://akt/k s3://bkt/l'
+both=s3:AbortMultipartUpload,s3:DeleteObject,s3:DeleteObjectVersion,s3:GetObject,${more%%,s3:GetObjectTagging*}
+both=$both,s3:GetObjectTagging,s3:GetObjectVersion,s3:GetObjectVersionTagging
+both=$both,s3:PutObject,s3:PutObjectLegalHold,s3:PutObjectRetention,s3:PutObjectTagging
+policy "$o/k $both" 's3 rotate s3://bkt/k'
+policy "$o/* $both
+$o s3:ListBucket,s3:ListBucketVersions" 's3 rotate -r --versions --yes s3://bkt/'
+policy "$o/p* $read
+$o s3:ListBucket" 's3 verify -r --content s3://bkt/p'
+policy "$o/* $read
+$o s3:GetBucketPolicy,s3:GetBucketVersioning,s3:GetEncryptionConfiguration,s3:ListBucket,s3:ListBucketVersions" 's3 audit s3://bkt'
+policy "$o/k $read" 's3 with-key --new s3://bkt/k -- aws s3 cp x s3://c/k'
+policy "$o s3:GetEncryptionConfiguration" 's3 bucket encryption get s3://bkt'
+policy "$o s3:GetEncryptionConfiguration,s3:PutEncryptionConfiguration" \
+    "s3 bucket encryption set --encryption sse-kms --kms-key $key s3://bkt"
+policy "$o s3:GetBucketPolicy" 's3 bucket policy get s3://bkt'
+policy "$o s3:PutBucketPolicy" 's3 bucket policy set s3://bkt file'
+policy "$o s3:DeleteBucketPolicy,s3:GetBucketPolicy,s3:PutBucketPolicy
+$o/keybridge-policy-trial-* s3:DeleteObject,s3:DeleteObjectVersion,s3:PutObject" 's3 bucket policy require-encryption s3://bkt'
+policy "$o s3:GetEncryptionConfiguration,s3:PutEncryptionConfiguration
+$o/keybridge-policy-trial-* s3:DeleteObject,s3:DeleteObjectVersion,s3:PutObject" 's3 bucket allow-sse-c s3://bkt'
+policy "$o/k $write" 'envelope encrypt --key k -i file -o s3://bkt/k'
+policy "$o/k $read" 'envelope decrypt --key k -i s3://bkt/k -o file'
+# A verb that nobody thought of must not look as if it needed nothing.
+for verb in $(kb s3 --help | sed -n 's/^keybridge s3 \([a-z-]*\) .*/\1/p'); do
+    case $verb in
+    bucket) continue ;; # its verbs are above
+    cp) words='s3://bkt/k s3://bkt/l' ;;
+    with-key) words='--new s3://bkt/k -- true' ;;
+    mb | ls | audit | verify) words=s3://bkt ;;
+    *) words=s3://bkt/k ;;
+    esac
+    expect 0 '"Effect"' kb aws-policy --for "s3 $verb $words"
+done
+for verb in put get cat head rm mb cp rotate verify audit 'bucket policy get' 'bucket allow-sse-c'; do
+    expect 2 'does not name its' kb aws-policy --for "s3 $verb"
+done
+expect 2 'does not name its' kb aws-policy --for 's3 cp s3://bkt/k'
+expect 2 'no verb' kb aws-policy --for 's3 bucket policy fly s3://bkt'
+for wild in "s3 cat 's3://bkt/k*'" 's3 put x s3://bkt/a?b' 's3 ls s3://bkt/*'; do
+    expect 2 "has a '*' or '?'" kb aws-policy --for "$wild"
+done
+expect 2 'in it' kb aws-policy --for "s3 cat 's3://bkt/\${aws:username}/k'"
+expect 0 'no permission' kb aws-policy --for 's3 with-key s3://bkt/k -- true'
+
+# --- nothing ---------------------------------------------------------------------------
+
 for nothing in 'token list' 'init --yes' 'key create x --use wrap --type aes-256' 'table scan --table local:x' \
     'table load x --table local:x' 'item encrypt --table T --partition-key id' 'item inspect' 'config show'; do
     policy '' "$nothing"
