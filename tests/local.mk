@@ -43,10 +43,11 @@ EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips
 	tests/interop/generate.py tests/interop/generate_esdk.py \
 	tests/interop/generate_keys.py tests/interop/java/install.sh \
 	tests/interop/java/pom.xml tests/interop/java/src/main/java/Peer.java \
+	tests/interop/java-s3/pom.xml tests/interop/java-s3/src/main/java/S3Peer.java \
 	tests/interop/java_peer.py tests/interop/live.py tests/interop/live_envelope.py tests/interop/live_keys.py \
-	 tests/interop/live_tables.py tests/interop/requirements.txt \
+	tests/interop/live_s3.py tests/interop/live_s3ec.py tests/interop/live_tables.py tests/interop/requirements.txt tests/interop/s3-requirements.txt \
 	tests/interop/sigv4_botocore.py \
 	tests/interop/teaching.py tests/interop/venv.sh \
 	tests/servers/dynalite/package.json tests/servers/dynalite/package-lock.json \
-	tests/servers/front.py tests/servers/peers.py tests/servers/run.py \
-	 tests/servers/test_front.py tests/servers/with.sh
+	tests/servers/front.py tests/servers/peers.py tests/servers/rgw.py tests/servers/run.py \
+	tests/servers/s3_ask.py tests/servers/s3_front.py tests/servers/test_s3_front.py tests/servers/test_front.py tests/servers/tls.py tests/servers/with.sh

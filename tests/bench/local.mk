@@ -35,3 +35,11 @@ bench-envelope: all bench_envelope bench_floor bench_gcm_file
 	python3 '$(srcdir)/tests/bench/envelope.py' --build . $(BENCH_FLAGS)
 
 EXTRA_DIST += tests/bench/envelope.py
+
+# Objects under customer keys at Ceph's gateway, beside curl and aws-cli, which it fetches once.
+bench-s3: all
+	sh '$(srcdir)/tests/interop/venv.sh' venv-s3 '$(srcdir)/tests/interop/s3-requirements.txt' awscli boto3 ministack
+	KB_RGW_MEMORY=12 sh '$(srcdir)/tests/servers/with.sh' rgw -- venv-s3/bin/python \
+		'$(srcdir)/tests/bench/s3.py' --build . $(BENCH_FLAGS)
+
+EXTRA_DIST += tests/bench/s3.py

@@ -93,7 +93,7 @@ def header(headers, name, default=""):
     return next((v for n, v in headers if n.lower() == name), default)
 
 
-async def read_body(reader, headers):
+async def read_body(reader, headers, limit=BODY_MAX):
     if "chunked" in header(headers, "transfer-encoding").lower():
         parts = []
         while True:
@@ -103,7 +103,7 @@ async def read_body(reader, headers):
             if size == 0:
                 return b"".join(parts)
     size = int(header(headers, "content-length", "0"))
-    if size > BODY_MAX:
+    if size > limit:
         raise Refused("RequestEntityTooLargeException", "Request too large", 413)
     return await reader.readexactly(size)
 

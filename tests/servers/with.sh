@@ -8,6 +8,9 @@
 # Amazon's licence; all runs in a network namespace then, since it listens
 # everywhere). The command gets KB_DYNALITE_URL, KB_MOTO_URL, KB_FRONT_URL,
 # KB_DYNAMODB_LOCAL_URL, test credentials, and no AWS configuration of the user's.
+# For S3, over TLS: rgw (Ceph's gateway, rgw.py; KB_RGW_MEMORY says how many GiB it
+# holds), ministack, moto-s3; KB_RGW_URL, KB_RGW_CA (the authority to trust) and so on;
+# s3-front (s3_front.py before each of them; KB_RGW_FRONT_URL, KB_RGW_FRONT_CA).
 #
 # They are installed in DIR (default: the current folder). What cannot be
 # installed or started is skipped loudly: exit 77, or 1 in CI unless
@@ -15,7 +18,7 @@
 # (dynalite?) is left out instead, as loudly, and the rest go on.
 set -u
 
-usage() { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=$PWD
@@ -65,9 +68,19 @@ dynamodb_local() {
     confine='unshare -r -n'
 }
 
-# Everything here runs in the peer's environment.
-sh "$here/../interop/venv.sh" "$build/venv" "$here/../interop/requirements.txt" \
-    dynamodb_encryption_sdk moto || exit
+rgw() {
+    said=$(python3 "$here/rgw.py" --check 2>&1) || cannot rgw "$said"
+}
+
+# What pip installs, in a virtual environment of its own.
+python_peers() {
+    case $1 in
+    venv) sh "$here/../interop/venv.sh" "$build/venv" "$here/../interop/requirements.txt" \
+        dynamodb_encryption_sdk moto ;;
+    venv-s3) sh "$here/../interop/venv.sh" "$build/venv-s3" "$here/../interop/s3-requirements.txt" \
+        awscli boto3 ministack ;;
+    esac || exit
+}
 
 start=
 confine=
@@ -75,7 +88,9 @@ for name in $wanted; do
     missing=
     case ${name%\?} in
     dynalite) dynalite ;;
-    moto | front) ;;
+    moto | moto-s3 | front) python_peers venv ;;
+    ministack | s3-front) python_peers venv-s3 ;;
+    rgw) rgw ;;
     dynamodb-local) dynamodb_local ;;
     *) usage ;;
     esac
@@ -87,4 +102,4 @@ for name in $wanted; do
 done
 
 # shellcheck disable=SC2086  # lists of words
-exec $confine "$build/venv/bin/python" "$here/run.py" "$build" $start -- "$@"
+exec $confine python3 "$here/run.py" "$build" $start -- "$@"
