@@ -174,7 +174,7 @@ peers)
         'KB_KMS_URL=$KB_MOTO_URL; export KB_KMS_URL; ./test_kms && { [ -z "${KB_DYNALITE_URL:-}" ] || ./test_table_kinds; }'
     # The scripts of S3 pass over what has no gateway in `make check`; here they must have it.
     step 'S3, for real' with rgw -- env srcdir="$source" sh -c './test_s3 && ./test_s3_live'
-    for script in s3 s3-client s3-rotate s3-bucket s3-replaced; do
+    for script in s3 s3-client s3-rotate s3-replaced; do
         step "$script.sh" with rgw -- env KEYBRIDGE="$PWD/keybridge" sh "$source/tests/cli/$script.sh"
     done
     step 'the command at servers' with 'dynalite?,moto' -- env KEYBRIDGE="$PWD/keybridge" \
@@ -189,6 +189,8 @@ peers)
         "$source/tests/interop/s3-requirements.txt" awscli boto3 ministack && {
         step 'live, S3' with rgw,ministack,moto-s3 -- "$PWD/venv-s3/bin/python" "$source/tests/interop/live_s3.py" \
             --keybridge "$PWD/keybridge"
+        step 's3-bucket.sh' with rgw -- env KEYBRIDGE="$PWD/keybridge" PATH="$PWD/venv-s3/bin:$PATH" \
+            sh "$source/tests/cli/s3-bucket.sh"
         step 'front of S3' with rgw,ministack,s3-front -- "$PWD/venv-s3/bin/python" "$source/tests/servers/test_s3_front.py"
         step 'S3 that lies and fails' with rgw,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
             sh "$source/tests/cli/s3-faults.sh"
