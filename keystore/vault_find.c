@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/digest.h"
+
 enum { KEY_SIZE = KB_S3_KEY_SIZE };
 
 /* One key that is looked for. */
@@ -153,7 +155,7 @@ static enum kb_status unwrap(const struct search *search, struct kb_secret **out
     memcpy(key.wrapped, search->wrapped, search->wrapped_size);
     status = kb_token_unwrap_keys(vault->token, vault->wrap_key, &key, 1, *out, err);
     if (status == KB_OK)
-        status = vault_fingerprint(fingerprint, kb_secret_view(*out), err);
+        status = kb_md5_base64(fingerprint, kb_secret_view(*out), err);
     if (status == KB_OK && (key.status != KB_OK || key.size != KEY_SIZE ||
                             strcmp(fingerprint, search->key.fingerprint) != 0))
         status = kb_error_set(err, KB_ERR_AUTH, "key %s does not come out of its wrapping",

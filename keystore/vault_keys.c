@@ -58,24 +58,6 @@ enum kb_status vault_ids_make(struct kb_vault *vault, char (*ids)[KB_VAULT_ID_SI
     return status;
 }
 
-enum kb_status vault_fingerprint(char out[KB_S3_FINGERPRINT_SIZE], struct kb_bytes key,
-                                 struct kb_error *err)
-{
-    struct kb_buffer text = KB_BUFFER_INIT(KB_S3_FINGERPRINT_SIZE);
-    uint8_t md5[KB_MD5_SIZE];
-    enum kb_status status = kb_digest_once(md5, KB_DIGEST_MD5, key, err);
-
-    if (status == KB_OK) {
-        kb_base64_format(&text, (struct kb_bytes){md5, sizeof md5});
-        kb_buffer_put_u8(&text, 0);
-        status = kb_buffer_check(&text, err);
-    }
-    if (status == KB_OK)
-        memcpy(out, text.data, text.size);
-    kb_buffer_free(&text);
-    return status;
-}
-
 static bool is_id(const char *text)
 {
     return strlen(text) == KB_VAULT_ID_SIZE - 1 && strspn(text, "0123456789abcdef") ==
@@ -234,7 +216,7 @@ static enum kb_status name_keys(struct kb_vault_key *keys, struct kb_secret **pl
     for (size_t i = 0; i < n && status == KB_OK; i++) {
         struct kb_bytes value = {kb_secret_view(values).data + i * KEY_SIZE, KEY_SIZE};
 
-        status = vault_fingerprint(keys[i].fingerprint, value, err);
+        status = kb_md5_base64(keys[i].fingerprint, value, err);
         if (status == KB_OK)
             status = kb_secret_copy(&plain[i], value, err);
     }
@@ -314,7 +296,7 @@ enum kb_status kb_vault_import_key(struct kb_vault *vault, const struct kb_vault
         return status;
     status = start_keys(vault, spec, 1, key, err);
     if (status == KB_OK)
-        status = vault_fingerprint(key->fingerprint, kb_secret_view(value), err);
+        status = kb_md5_base64(key->fingerprint, kb_secret_view(value), err);
     if (status == KB_OK)
         status = kb_token_wrap_keys(vault->token, &wrap, &wrapped, 1, value, err);
     if (status == KB_OK)

@@ -76,7 +76,7 @@ static enum kb_status check_values(const struct vault_moving *moving,
     for (size_t i = 0; i < moving->n && status == KB_OK; i++) {
         struct kb_bytes value = {kb_secret_view(values).data + i * KEY_SIZE, KEY_SIZE};
 
-        status = vault_fingerprint(fingerprint, value, err);
+        status = kb_md5_base64(fingerprint, value, err);
         if (status == KB_OK && (moving->wrapped[i].status != KB_OK ||
                                 moving->wrapped[i].size != KEY_SIZE ||
                                 strcmp(fingerprint, moving->key[i].fingerprint) != 0))

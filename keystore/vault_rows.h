@@ -184,8 +184,6 @@ enum vault_key_column {
 KB_MUST_CHECK enum kb_status vault_ids_make(struct kb_vault *vault, char (*ids)[KB_VAULT_ID_SIZE],
                                             size_t n, struct kb_error *err);
 /* Base64 of the MD5 of a key. */
-KB_MUST_CHECK enum kb_status vault_fingerprint(char out[KB_S3_FINGERPRINT_SIZE],
-                                               struct kb_bytes key, struct kb_error *err);
 /* A view of the row; KB_ERR_INPUT when it cannot be one. */
 KB_MUST_CHECK enum kb_status vault_key_view(struct kb_vault *vault, struct kb_vault_key *out,
                                             const struct vault_row *row, struct kb_error *err);

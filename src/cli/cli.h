@@ -84,6 +84,8 @@ struct cli_capture {
  * a list that has something. */
 const char *cli_capture_value(const struct cli_capture *capture, const char *name);
 
+/* Lower-case hexadecimal digits and their end; `out` has room for 2 * bytes.size + 1. */
+void cli_hex(char *out, struct kb_bytes bytes);
 /* The value of a hexadecimal digit of either case, or -1. */
 int cli_hex_value(char digit);
 /* A number from `least` to `most` in decimal digits; NULL leaves *out. `option`

@@ -146,10 +146,10 @@ static void handle_signals(struct sigaction before[STOPPING])
     }
 }
 
-static enum kb_status spawn(const struct cli_handout *handout, char **words, const sigset_t *mask,
-                            int *code, struct kb_error *err)
+/* The program has `fd` at `number`. */
+static enum kb_status spawn(int fd, int number, char **words, const sigset_t *mask, int *code,
+                            struct kb_error *err)
 {
-    const int number = number_for(handout);
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     int failed;
@@ -157,7 +157,7 @@ static enum kb_status spawn(const struct cli_handout *handout, char **words, con
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
     /* That number is kept open, also when it is the same. */
-    failed = posix_spawn_file_actions_adddup2(&files, handout->fd, number);
+    failed = posix_spawn_file_actions_adddup2(&files, fd, number);
     if (!failed)
         failed = posix_spawnattr_setsigmask(&attributes, mask);
     if (!failed)
@@ -202,7 +202,7 @@ enum kb_status cli_handout_run(const struct cli_handout *handout, char **argv, i
     /* No signal between the program's start and the handlers that know of it. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &mask);
-    status = spawn(handout, words, &mask, code, err);
+    status = spawn(handout->fd, number, words, &mask, code, err);
     if (status == KB_OK)
         handle_signals(before);
     sigprocmask(SIG_SETMASK, &mask, NULL);

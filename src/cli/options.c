@@ -205,6 +205,17 @@ enum kb_status cli_split(struct cli *cli, struct cli_list *out, char *text)
     return status;
 }
 
+void cli_hex(char *out, struct kb_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < bytes.size; i++) {
+        *out++ = digits[bytes.data[i] >> 4];
+        *out++ = digits[bytes.data[i] & 15];
+    }
+    *out = 0;
+}
+
 int cli_hex_value(char digit)
 {
     if (digit >= '0' && digit <= '9')

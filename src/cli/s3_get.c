@@ -114,8 +114,7 @@ static enum kb_status print_json(const struct getting *getting, const struct get
     cJSON *json = cJSON_CreateObject();
     char hex[65];
 
-    for (size_t i = 0; i < sizeof result->sha256; i++)
-        snprintf(hex + 2 * i, 3, "%02x", result->sha256[i]);
+    cli_hex(hex, (struct kb_bytes){result->sha256, sizeof result->sha256});
     cJSON_AddStringToObject(json, "bucket", getting->bucket);
     cJSON_AddStringToObject(json, "key", object->key);
     cJSON_AddStringToObject(json, "file", object->path);

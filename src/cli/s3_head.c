@@ -7,7 +7,6 @@
 
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 struct sheet {
     cJSON *json; /* NULL: for people */
@@ -68,12 +67,10 @@ static void row_if(struct sheet *sheet, const char *name, const char *text)
 
 static void put_time(struct sheet *sheet, const char *name, int64_t seconds)
 {
-    time_t when = (time_t)seconds;
-    struct tm parts;
-    char text[32];
+    char text[CLI_TIME_ROOM];
 
-    if (seconds && gmtime_r(&when, &parts) &&
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts))
+    cli_time(text, seconds);
+    if (seconds)
         row(sheet, name, "%s", text);
 }
 
@@ -169,8 +166,7 @@ static void put_inventory(struct sheet *sheet, const struct kb_object_protection
     row(sheet, "inventory", "%s",
         found->row.state == KB_VAULT_STORED ? "stored and verified by us"
                                             : "an upload was begun by us");
-    for (size_t i = 0; i < sizeof found->row.sha256; i++)
-        snprintf(hex + 2 * i, 3, "%02x", found->row.sha256[i]);
+    cli_hex(hex, (struct kb_bytes){found->row.sha256, sizeof found->row.sha256});
     if (found->row.has_sha256)
         row(sheet, "sha256", "%s", hex);
 }

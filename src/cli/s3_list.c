@@ -8,19 +8,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* --- ls ------------------------------------------------------------------------------- */
-
-static void format_time(char out[24], int64_t seconds)
-{
-    time_t when = (time_t)seconds;
-    struct tm parts;
-
-    if (!seconds || !gmtime_r(&when, &parts) ||
-        !strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &parts))
-        snprintf(out, 24, "%20s", "");
-}
 
 static void add_text(cJSON *json, const char *name, struct kb_bytes text)
 {
@@ -34,12 +23,12 @@ static void add_text(cJSON *json, const char *name, struct kb_bytes text)
 static enum kb_status print_json(struct cli *cli, const struct kb_s3_entry *entry)
 {
     cJSON *json = cJSON_CreateObject();
-    char when[24];
+    char when[CLI_TIME_ROOM];
 
     add_text(json, entry->is_prefix ? "prefix" : "key", entry->key);
     if (!entry->is_prefix) {
         cJSON_AddNumberToObject(json, "size", (double)entry->size);
-        format_time(when, entry->modified);
+        cli_time(when, entry->modified);
         cJSON_AddStringToObject(json, "modified", when);
     }
     if (entry->etag.size)
@@ -59,13 +48,13 @@ static enum kb_status print_entry(void *ctx, const struct kb_s3_entry *entry,
 {
     struct cli *cli = ctx;
     enum kb_status status = cli_stopped(err);
-    char when[24];
+    char when[CLI_TIME_ROOM];
 
     if (status != KB_OK)
         return status;
     if (cli->json)
         return print_json(cli, entry);
-    format_time(when, entry->modified);
+    cli_time(when, entry->modified);
     if (entry->is_prefix)
         cli_print("%20s %14s %.*s", "", "prefix", (int)entry->key.size,
                   (const char *)entry->key.data);
@@ -86,11 +75,11 @@ static enum kb_status print_bucket(void *ctx, const struct kb_s3_entry *entry,
                                    struct kb_error *err)
 {
     struct cli *cli = ctx;
-    char when[24];
+    char when[CLI_TIME_ROOM];
     cJSON *json;
 
     (void)err;
-    format_time(when, entry->modified);
+    cli_time(when, entry->modified);
     if (!cli->json) {
         cli_print("%s %.*s", when, (int)entry->key.size, (const char *)entry->key.data);
         return KB_OK;

@@ -3,6 +3,7 @@
  * keybridge s3 bucket policy. A policy that denies uploads which are not
  * encrypted as asked is believed when it denied one.
  */
+#include "cli/policy.h"
 #include "cli/s3_bucket.h"
 
 #include <errno.h>
@@ -103,15 +104,6 @@ static enum kb_status take_requirement(struct cli *cli, const char *require,
     }
 }
 
-static const char *partition_of(const struct kb_s3 *client)
-{
-    const char *region = kb_s3_region(client);
-
-    return region && strncmp(region, "cn-", 3) == 0       ? "aws-cn"
-           : region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov"
-                                                          : "aws";
-}
-
 static cJSON *statement_of(const struct s3_bucket *bucket, const char *sid, const char *operator,
                            const char *key, const char *value)
 {
@@ -119,7 +111,7 @@ static cJSON *statement_of(const struct s3_bucket *bucket, const char *sid, cons
     cJSON *json = cJSON_CreateObject();
     cJSON *condition;
 
-    snprintf(resource, sizeof resource, "arn:%s:s3:::%s/*", partition_of(bucket->s3.client),
+    snprintf(resource, sizeof resource, "arn:%s:s3:::%s/*", policy_partition(kb_s3_region(bucket->s3.client)),
              bucket->name);
     cJSON_AddStringToObject(json, "Sid", sid);
     cJSON_AddStringToObject(json, "Effect", "Deny");

@@ -159,8 +159,7 @@ static enum kb_status print_json(struct put *put, const struct put_file *file,
     cJSON *json = cJSON_CreateObject();
     char hex[65];
 
-    for (size_t i = 0; i < sizeof result->sha256; i++)
-        snprintf(hex + 2 * i, 3, "%02x", result->sha256[i]);
+    cli_hex(hex, (struct kb_bytes){result->sha256, sizeof result->sha256});
     cJSON_AddStringToObject(json, "bucket", put->bucket);
     cJSON_AddStringToObject(json, "key", file->key);
     if (file->path)

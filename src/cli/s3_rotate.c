@@ -386,13 +386,11 @@ static void tell_counts(const struct rotating *rotating)
 /* What was rotated now need not be again. */
 static void hint_going_on(struct rotating *rotating)
 {
-    time_t started = (time_t)rotating->started;
-    struct tm parts;
-    char text[32];
+    char text[CLI_TIME_ROOM];
 
-    if (!rotating->rotated || rotating->copying || !gmtime_r(&started, &parts) ||
-        !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts))
+    if (!rotating->rotated || rotating->copying)
         return;
+    cli_time(text, rotating->started);
     kb_error_hint(&rotating->s3.cli->error, "--older-than %s goes on with the others", text);
 }
 

@@ -150,24 +150,19 @@ static enum kb_status check_form(const struct with_key *with)
     return KB_OK;
 }
 
-static void put_hex(struct kb_buffer *out, struct kb_bytes key)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < key.size; i++) {
-        kb_buffer_put_u8(out, (uint8_t)digits[key.data[i] >> 4]);
-        kb_buffer_put_u8(out, (uint8_t)digits[key.data[i] & 15]);
-    }
-}
-
 static void put_key(struct kb_buffer *out, const char *form, struct kb_bytes key)
 {
-    if (!form || strcmp(form, "raw") == 0)
+    char hex[2 * KB_S3_KEY_SIZE + 1];
+
+    if (!form || strcmp(form, "raw") == 0) {
         kb_buffer_put_bytes(out, key);
-    else if (strcmp(form, "base64") == 0)
+    } else if (strcmp(form, "base64") == 0) {
         cli_base64_put(out, key);
-    else
-        put_hex(out, key);
+    } else {
+        cli_hex(hex, key);
+        kb_buffer_put_text(out, hex);
+        kb_wipe(hex, sizeof hex);
+    }
 }
 
 static enum kb_status hand_out(struct with_key *with, const char *program,

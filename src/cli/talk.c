@@ -62,7 +62,7 @@ void cli_time(char out[CLI_TIME_ROOM], int64_t seconds)
     time_t when = (time_t)seconds;
     struct tm parts;
 
-    if (!gmtime_r(&when, &parts) ||
+    if (!seconds || !gmtime_r(&when, &parts) ||
         !strftime(out, CLI_TIME_ROOM, "%Y-%m-%dT%H:%M:%SZ", &parts))
         snprintf(out, CLI_TIME_ROOM, "%20s", "");
 }

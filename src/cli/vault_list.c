@@ -14,8 +14,8 @@ static const char *row_state(enum kb_vault_row_state state)
 static void format_sha256(char out[65], const struct kb_vault_object *object)
 {
     out[0] = 0;
-    for (size_t i = 0; object->has_sha256 && i < sizeof object->sha256; i++)
-        snprintf(out + 2 * i, 3, "%02x", object->sha256[i]);
+    if (object->has_sha256)
+        cli_hex(out, (struct kb_bytes){object->sha256, sizeof object->sha256});
 }
 
 static enum kb_status print_object(void *ctx, const struct kb_vault_object *object,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/digest.h"
 
+#include "base/text.h"
 #include "crypto/failure.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct kb_digest {
     EVP_MD *type;
@@ -81,5 +83,24 @@ enum kb_status kb_digest_once(uint8_t *out, enum kb_digest_kind kind, struct kb_
     if (status == KB_OK)
         status = kb_digest_end(digest, out, err);
     kb_digest_free(digest);
+    return status;
+}
+
+enum kb_status kb_md5_base64(char out[KB_MD5_BASE64_SIZE], struct kb_bytes bytes,
+                             struct kb_error *err)
+{
+    struct kb_buffer text = KB_BUFFER_INIT(KB_MD5_BASE64_SIZE);
+    uint8_t md5[KB_MD5_SIZE];
+    enum kb_status status = kb_digest_once(md5, KB_DIGEST_MD5, bytes, err);
+
+    out[0] = 0;
+    if (status == KB_OK) {
+        kb_base64_format(&text, (struct kb_bytes){md5, sizeof md5});
+        kb_buffer_put_u8(&text, 0);
+        status = kb_buffer_check(&text, err);
+    }
+    if (status == KB_OK)
+        memcpy(out, text.data, text.size);
+    kb_buffer_free(&text);
     return status;
 }

@@ -55,20 +55,7 @@ static enum kb_status no_memory(struct kb_error *err)
 enum kb_status kb_s3_fingerprint(char out[KB_S3_FINGERPRINT_SIZE], struct kb_bytes customer_key,
                                  struct kb_error *err)
 {
-    struct kb_buffer text = KB_BUFFER_INIT(KB_S3_FINGERPRINT_SIZE);
-    uint8_t hash[KB_MD5_SIZE];
-    enum kb_status status = kb_digest_once(hash, KB_DIGEST_MD5, customer_key, err);
-
-    out[0] = 0;
-    if (status == KB_OK) {
-        kb_base64_format(&text, (struct kb_bytes){hash, sizeof hash});
-        kb_buffer_put_u8(&text, 0);
-        status = kb_buffer_check(&text, err);
-    }
-    if (status == KB_OK)
-        memcpy(out, text.data, text.size);
-    kb_buffer_free(&text);
-    return status;
+    return kb_md5_base64(out, customer_key, err);
 }
 
 enum kb_status s3_add_customer_key(struct s3_request *request,

@@ -4,10 +4,9 @@
  * rows pending, before the first byte of any is sent; what was proved is noted
  * when the batch is through.
  */
+#include "sealed/lanes.h"
 #include "sealed/object_put.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +14,6 @@ struct batch {
     struct kb_objects *objects;
     struct object_task tasks[KB_VAULT_BATCH_MAX];
     size_t count;
-    atomic_size_t next; /* task that nobody has yet */
 };
 
 static void fail(struct object_task *task, const struct kb_error *error)
@@ -178,35 +176,25 @@ static enum kb_status begin_formats(struct batch *batch, struct kb_error *err)
 
 /* --- a batch ---------------------------------------------------------------------------------- */
 
-static void *run_tasks(void *argument)
+/* What is wrong with a task is its own. */
+static enum kb_status run_task(void *ctx, size_t i, struct kb_error *err)
 {
-    struct batch *batch = argument;
-    size_t at;
+    struct batch *batch = ctx;
 
-    while ((at = atomic_fetch_add(&batch->next, 1)) < batch->count)
-        if (batch->tasks[at].job->status == KB_OK)
-            object_task_run(&batch->tasks[at]);
-    return NULL;
+    (void)err;
+    if (batch->tasks[i].job->status == KB_OK)
+        object_task_run(&batch->tasks[i]);
+    return KB_OK;
 }
 
-/* The caller is one of the threads; without memory for more it is alone. */
-static void run_batch(struct batch *batch)
+static enum kb_status run_batch(struct batch *batch, struct kb_error *err)
 {
-    unsigned most = kb_s3_connections(batch->objects->s3), started = 0;
-    pthread_t *threads;
+    unsigned all = kb_s3_connections(batch->objects->s3);
+    unsigned threads = all < batch->count ? all : (unsigned)batch->count;
 
-    most = most < batch->count ? most : (unsigned)batch->count;
     for (size_t i = 0; i < batch->count; i++)
-        batch->tasks[i].connections = kb_s3_connections(batch->objects->s3) / (most ? most : 1);
-    atomic_store(&batch->next, 0);
-    threads = calloc(most + 1U, sizeof *threads);
-    while (threads && started + 1 < most &&
-           pthread_create(&threads[started], NULL, run_tasks, batch) == 0)
-        started++;
-    (void)run_tasks(batch);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    free(threads);
+        batch->tasks[i].connections = all / (threads ? threads : 1);
+    return lanes_run(threads, batch->count, run_task, batch, err);
 }
 
 static enum kb_status note_stored(struct batch *batch, struct kb_error *err)
@@ -254,7 +242,7 @@ static enum kb_status put_batch(struct kb_objects *objects, struct batch *batch,
     if (status == KB_OK && objects->vault)
         status = add_rows(batch, &error);
     if (status == KB_OK)
-        run_batch(batch);
+        status = run_batch(batch, &error);
     if (status == KB_OK && objects->vault)
         status = note_stored(batch, &error);
     for (size_t i = 0; i < n; i++) {

@@ -181,7 +181,8 @@ static enum kb_status prove(struct attempt *attempt, enum object_verdict *verdic
 /* The server refused, or nothing was sent: there is no such object. */
 static bool is_absent(const struct object_task *task, enum kb_status status)
 {
-    return !task->sent && status != KB_ERR_REMOTE && status != KB_ERR_SYSTEM && status != KB_ERR_MEMORY;
+    return !task->sent && status != KB_ERR_REMOTE && status != KB_ERR_SYSTEM &&
+           status != KB_ERR_MEMORY;
 }
 
 static void drop_row(struct object_task *task)
