@@ -123,12 +123,12 @@ if [ -n "$(python struct)" ]; then
     "$(python struct)" - <<'PYTHON'
 import struct
 def header(context=b"", edks=[(b"keybridge", b"env", b"x")], count=None, frame=4096):
-    body = b"\x02\x04\x78" + bytes(32) + struct.pack(">H", len(context)) + context
+    body = bytearray(b"\x02\x04\x78" + bytes(32) + struct.pack(">H", len(context)) + context)
     body += struct.pack(">H", len(edks) if count is None else count)
     for edk in edks:
         for part in edk:
             body += struct.pack(">H", len(part)) + part
-    return body + b"\x02" + struct.pack(">I", frame) + bytes(32) + bytes(16)
+    return bytes(body) + b"\x02" + struct.pack(">I", frame) + bytes(32) + bytes(16)
 def pairs(*each):
     out = struct.pack(">H", len(each))
     for name, value in each:
