@@ -30,11 +30,11 @@ endif
 # Proof beyond `make check`: see tests/stage.sh.
 print-tests:
 	@echo $(TESTS)
-check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz:
+check-asan check-tsan check-valgrind check-lint check-peers check-fuzz:
 	@mkdir -p stages && cd stages && \
 		sh '$(abs_srcdir)/tests/stage.sh' $(@:check-%=%) '$(abs_srcdir)'
-check-all: check check-lint check-clang check-asan check-tsan check-valgrind check-peers check-fuzz
-.PHONY: bench bench-envelope bench-s3 bench-tables print-tests check-all check-asan check-tsan check-clang check-valgrind check-lint check-peers check-fuzz
+check-all: check check-lint check-asan check-tsan check-valgrind check-peers check-fuzz
+.PHONY: bench bench-envelope bench-s3 bench-tables print-tests check-all check-asan check-tsan check-valgrind check-lint check-peers check-fuzz
 EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips .ci/run \
 	tests/interop/COVERAGE.md tests/interop/bench_python.py tests/interop/bridge.py \
 	tests/interop/ddbec_peer.py tests/interop/esdk-js/install.sh tests/interop/esdk-js/package.json \

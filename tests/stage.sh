@@ -1,8 +1,9 @@
 #!/bin/sh
 # One stage of proof beyond `make check`; each is also a make target.
-#     tests/stage.sh asan|tsan|clang|valgrind|lint|peers|fuzz [SOURCE]
-# Each builds in a folder of its own below the current one. Ends with a plain
-# line "N passed, N failed".
+#     tests/stage.sh asan|tsan|valgrind|lint|peers|fuzz [SOURCE]
+# The sanitizers and fuzzers build in folders of their own below the current one;
+# valgrind and peers take the build above it. tsan and fuzz compile with clang, so
+# that its warnings are errors too. Ends with a plain line "N passed, N failed".
 set -u
 
 stage=${1:?which stage?}
@@ -56,10 +57,16 @@ build() {
     step build make -j"$jobs" all || finish
 }
 
+# The build this stage was called from, brought up to date.
+build_above() {
+    cd .. || exit 1
+    step build make -j"$jobs" all || finish
+    step 'build tests' make -j"$jobs" check TESTS= || finish
+}
+
 # check_each TEST…: those programs of `make check`, as many at once as there are
 # processors, a step each. $wrapper, when set, is what to run the programs by.
 check_each() {
-    step 'build tests' make -j"$jobs" check TESTS= || finish
     make -k -j"$jobs" check TESTS="$*" ${wrapper:+LOG_COMPILER="$wrapper"} >"$logs/stage-$stage.log" 2>&1
     for test in "$@"; do
         case $(sed -n 's/^:global-test-result: //p' "$test.trs") in
@@ -92,44 +99,34 @@ asan)
     LSAN_OPTIONS=suppressions=$source/tests/lsan.supp:print_suppressions=0
     UBSAN_OPTIONS=print_stacktrace=1
     export ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+    step 'build tests' make -j"$jobs" check TESTS= || finish
     # shellcheck disable=SC2046  # names of programs
     check_each $(make -s print-tests)
     ;;
 tsan)
-    build --enable-sanitizers=thread CFLAGS='-O1 -g'
+    need clang
+    build CC=clang --enable-sanitizers=thread CFLAGS='-O1 -g'
+    step 'build tests' make -j"$jobs" check TESTS= || finish
     check_each test_ddbec test_esdk test_esdk_forged test_keyring test_token_counts \
         test_token_helpers test_http test_aws test_credentials test_s3_transfer test_object_find
     ;;
-clang)
-    # What it is for is another compiler's warnings; of the tests, which gcc and
-    # the sanitizers run whole, those that take seconds.
-    need clang
-    build CC=clang
-    tests=
-    for test in $(make -s print-tests); do
-        case $test in
-        *.sh | test_table_faults | test_token_* | test_keyring | *_vectors) continue ;;
-        esac
-        tests="$tests $test"
-    done
-    # shellcheck disable=SC2086  # names of programs
-    check_each $tests
-    ;;
 valgrind)
     need valgrind
-    build CFLAGS='-O1 -g'
+    build_above
     tests=
     for test in $(make -s print-tests); do
         case $test in
         # Scripts start many programs; forks that are killed end no report.
-        # RSA keys take minutes to make there, and so do thousands of altered
-        # messages and parts of 5 MiB; the sanitizers run those tests.
-        *.sh | test_table_faults | test_token_pairs | test_s3_transfer) continue ;;
-        test_envelope_vectors | test_esdk | test_esdk_forged | test_esdk_vectors | test_esdk_peers) continue ;;
+        *.sh | test_table_faults) continue ;;
+        # These take minutes there; the sanitizers run them.
+        *_vectors | test_token_pairs | test_token_work | test_token_helpers | test_token_wycheproof) continue ;;
+        test_vault | test_s3_transfer | test_s3ec_legacy | test_signature | test_asymmetric) continue ;;
+        test_esdk | test_esdk_forged | test_esdk_peers | test_dynamodb) continue ;;
         esac
         tests="$tests $test"
     done
-    wrapper='./libtool --mode=execute valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'
+    wrapper='./libtool --mode=execute valgrind -q --error-exitcode=99 --leak-check=full'
+    wrapper="$wrapper --errors-for-leak-kinds=definite"
     # shellcheck disable=SC2086  # names of programs
     check_each $tests
     ;;
@@ -140,7 +137,7 @@ lint)
     {
         step shellcheck shellcheck -x -P SCRIPTDIR -S warning $(git ls-files '*.sh' quickstart autogen.sh .ci/run)
         step mandoc mandoc -T lint -W warning $(git ls-files 'man/*.[1-8]')
-        step cppcheck cppcheck --quiet --error-exitcode=1 --std=c11 --enable=portability \
+        step cppcheck cppcheck -j "$jobs" --quiet --error-exitcode=1 --std=c11 --enable=portability \
             --suppress=missingInclude --inline-suppr -I src -I . -D__GNUC__ \
             $(git ls-files 'src/*.c' 'keystore/*.c')
     }
@@ -148,13 +145,12 @@ lint)
     ;;
 peers)
     need python3
-    python=$PWD/build-peers/venv/bin/python
-    mkdir -p build-peers
-    step 'python client installed' sh "$source/tests/interop/venv.sh" build-peers/venv \
+    build_above
+    python=$PWD/venv/bin/python
+    step 'python client installed' sh "$source/tests/interop/venv.sh" venv \
         "$source/tests/interop/requirements.txt" dynamodb_encryption_sdk moto || finish
     step 'coverage table is that of the vectors' sh -c \
         "'$python' '$source/tests/interop/generate.py' --coverage | cmp - '$source/tests/interop/COVERAGE.md'"
-    build
     export KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token"
     step 'signatures of botocore' "$python" "$source/tests/interop/sigv4_botocore.py" \
         --verify "$PWD/sigv4-verify"
@@ -173,8 +169,6 @@ peers)
     # Whatever cannot run here is said in the step's log; moto stands in for dynalite.
     with() { sh "$source/tests/servers/with.sh" "$@"; }
     step 'front' with 'dynalite?,moto,front' -- "$python" "$source/tests/servers/test_front.py"
-    # shellcheck disable=SC2086  # two words or none
-    step 'build tests' make -j"$jobs" check TESTS= || finish
     # shellcheck disable=SC2016  # the inner shell's variables
     step 'tables and KMS, for real' with 'dynalite?,moto' -- env srcdir="$source" sh -c \
         'KB_KMS_URL=$KB_MOTO_URL; export KB_KMS_URL; ./test_kms && { [ -z "${KB_DYNALITE_URL:-}" ] || ./test_table_kinds; }'
@@ -215,11 +209,14 @@ fuzz)
     need clang
     build --enable-fuzzers --enable-sanitizers=address,undefined CC=clang CFLAGS='-O1 -g'
     step 'build fuzzers' make -j"$jobs" fuzzers || finish
-    for target in fuzz_*; do
-        case $target in *.*) continue ;; esac
-        mkdir -p "corpus-$target"
-        step "$target" "./$target" -max_total_time="${FUZZ_SECONDS:-15}" -rss_limit_mb=1024 \
-            "corpus-$target" "$source/tests/fuzz/corpus/${target#fuzz_}"
+    rm -f fuzz_*.ok
+    # shellcheck disable=SC2016  # the inner shell's variables
+    make -s print-fuzzers | xargs -n 1 -P "$jobs" sh -c '
+        mkdir -p "corpus-$2"
+        "./$2" -max_total_time="${FUZZ_SECONDS:-15}" -rss_limit_mb=1024 "corpus-$2" \
+            "$1/tests/fuzz/corpus/${2#fuzz_}" >"$2.log" 2>&1 && : >"$2.ok"' fuzz "$source"
+    for target in $(make -s print-fuzzers); do
+        step "$target" sh -c "[ -f '$target.ok' ] || { cat '$target.log'; exit 1; }"
     done
     ;;
 *)

@@ -126,4 +126,6 @@ fuzz_s3ec_header_LDADD = libkb.la
 
 if FUZZERS
 fuzzers: $(EXTRA_PROGRAMS)
+print-fuzzers:
+	@printf '%s\n' $(EXTRA_PROGRAMS) | grep '^fuzz_'
 endif
