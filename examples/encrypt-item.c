@@ -14,7 +14,8 @@
 
 enum { PIN_MAX = 255 };
 
-static const char sample[] = "{\"id\":{\"S\":\"a1\"},\"name\":{\"S\":\"Ann\"},\"age\":{\"N\":\"41\"}}";
+static const char sample[] =
+    "{\"id\":{\"S\":\"a1\"},\"name\":{\"S\":\"Ann\"},\"age\":{\"N\":\"41\"}}";
 
 /* The settings, and the PIN from the file they name. */
 static enum kb_status read_settings(struct kb_config **config, struct kb_secret **pin,

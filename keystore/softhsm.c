@@ -44,7 +44,8 @@ static void each_token(const char *conf, void (*each)(const char *object, const 
             char *saved = NULL;
             size_t size = strlen(found.gl_pathv[i]);
 
-            if (asprintf(&saved, "%.*ssaved", (int)(size - strlen("object")), found.gl_pathv[i]) >= 0)
+            size -= strlen("object");
+            if (asprintf(&saved, "%.*ssaved", (int)size, found.gl_pathv[i]) >= 0)
                 each(found.gl_pathv[i], saved);
             free(saved);
         }

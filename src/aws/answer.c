@@ -247,8 +247,8 @@ static void say_strange(const struct kb_aws_answer *answer, struct kb_error *err
                   answer->status);
 }
 
-static enum kb_verdict judge_known(const struct kb_aws_answer *answer, const struct trouble *trouble,
-                                   struct kb_error *err)
+static enum kb_verdict judge_known(const struct kb_aws_answer *answer,
+                                   const struct trouble *trouble, struct kb_error *err)
 {
     switch (trouble->meaning) {
     case REPEAT:
@@ -296,8 +296,9 @@ static enum kb_verdict judge_known(const struct kb_aws_answer *answer, const str
     return KB_VERDICT_FAILED;
 }
 
-static enum kb_verdict judge_status(const struct kb_aws_answer *answer, const struct trouble *trouble,
-                                    bool parsed, struct kb_error *err)
+static enum kb_verdict judge_status(const struct kb_aws_answer *answer,
+                                    const struct trouble *trouble, bool parsed,
+                                    struct kb_error *err)
 {
     if (answer->status >= 300 && answer->status < 400) {
         kb_error_set(err, KB_ERR_REMOTE, "%s sends elsewhere (HTTP status %u)", host_of(answer),
@@ -348,8 +349,8 @@ static bool looks_like_object(struct kb_bytes body)
     return last - first >= 2 && body.data[first] == '{' && body.data[last - 1] == '}';
 }
 
-enum kb_verdict kb_aws_answer_judge(const struct kb_aws_answer *answer, char code[KB_ANSWER_CODE_SIZE],
-                                struct kb_error *err)
+enum kb_verdict kb_aws_answer_judge(const struct kb_aws_answer *answer,
+                                    char code[KB_ANSWER_CODE_SIZE], struct kb_error *err)
 {
     enum kb_verdict verdict;
     struct trouble trouble;

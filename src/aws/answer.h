@@ -39,11 +39,12 @@ struct kb_aws_answer {
 
 enum { KB_ANSWER_CODE_SIZE = 64 };
 
-/* Of an answer of the AWS JSON protocol. *err is set for every verdict but DONE: what to say when it ends there.
- * `code` gets the service's error code without its namespace, or "". Never
- * repeats what a service says about a signature: that holds the session token. */
-enum kb_verdict kb_aws_answer_judge(const struct kb_aws_answer *answer, char code[KB_ANSWER_CODE_SIZE],
-                                struct kb_error *err);
+/* Of an answer of the AWS JSON protocol. *err is set for every verdict but DONE:
+ * what to say when it ends there. `code` gets the service's error code without
+ * its namespace, or "". Never repeats what a service says about a signature: that
+ * holds the session token. */
+enum kb_verdict kb_aws_answer_judge(const struct kb_aws_answer *answer,
+                                    char code[KB_ANSWER_CODE_SIZE], struct kb_error *err);
 
 /* ISO-HDLC, as in gzip. */
 uint32_t kb_crc32(struct kb_bytes bytes);

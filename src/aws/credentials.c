@@ -40,7 +40,8 @@ static enum kb_status from_environment(struct kb_key_set *set,
                                        const struct kb_aws_settings *settings,
                                        struct kb_error *err)
 {
-    const char *id = kb_aws_variable("AWS_ACCESS_KEY_ID"), *key = kb_aws_variable("AWS_SECRET_ACCESS_KEY");
+    const char *id = kb_aws_variable("AWS_ACCESS_KEY_ID");
+    const char *key = kb_aws_variable("AWS_SECRET_ACCESS_KEY");
     const struct kb_sigv4_keys keys = {kb_bytes_text(id), kb_bytes_text(key),
                                        kb_bytes_text(kb_aws_variable("AWS_SESSION_TOKEN"))};
 

@@ -115,7 +115,8 @@ enum kb_status cli_blob_write(struct cli *cli, struct kb_bytes blob, bool base64
     }
     status = kb_buffer_check(&text, &cli->error);
     if (status == KB_OK)
-        status = path ? kb_file_write(path, cli_usual_mode(), blob, &cli->error) : cli_put(cli, blob);
+        status = path ? kb_file_write(path, cli_usual_mode(), blob, &cli->error)
+                      : cli_put(cli, blob);
     kb_buffer_free(&text);
     return status;
 }

@@ -233,7 +233,7 @@ static enum kb_status print_json(struct cli *cli, const struct inspection *inspe
     return cli_print_json(cli, json);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Appends up to `size` bytes; fewer at the end. */
 static enum kb_status read_more(struct kb_buffer *text, struct envelope_file *file, size_t size)

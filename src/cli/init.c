@@ -200,7 +200,8 @@ static enum kb_status prepare(struct cli *cli, const char *home, struct embedded
     embedded->module = find_softhsm();
     if (!embedded->module) {
         kb_error_set(&cli->error, KB_ERR_TOKEN, "SoftHSM's module is not installed");
-        kb_error_hint(&cli->error, "install softhsm2, or adopt a token: keybridge init --token URI");
+        kb_error_hint(&cli->error, "install softhsm2, or adopt a token: "
+                                   "keybridge init --token URI");
         return KB_ERR_TOKEN;
     }
     if (!embedded->tokens || !embedded->conf || !embedded->user_pin || !embedded->so_pin)

@@ -129,8 +129,8 @@ static enum kb_status run_encrypt(struct cli *cli, int argc, char **argv)
     if (status == KB_OK)
         status = cli_blob_read(cli, &plain, options.in);
     if (status == KB_OK && !plain.size)
-        status = kb_error_set(&cli->error, KB_ERR_INPUT, "the input is empty: KMS takes 1 to %d bytes",
-                              KB_KMS_PLAIN_MAX);
+        status = kb_error_set(&cli->error, KB_ERR_INPUT,
+                              "the input is empty: KMS takes 1 to %d bytes", KB_KMS_PLAIN_MAX);
     job.in = kb_buffer_view(&plain);
     if (status == KB_OK)
         status = run_job(cli, &options, &job);

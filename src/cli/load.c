@@ -256,7 +256,7 @@ static void say_result(const struct load *load, enum kb_status status)
         cli_say("the run ended early; what was loaded stays");
 }
 
-/* --- the verb ---------------------------------------------------------------------------------- */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 static enum kb_status csv_options(struct cli *cli, struct load_options *options,
                                   struct kb_csv_options *out)

@@ -49,7 +49,8 @@ static enum kb_status make_spec(struct cli *cli, const struct key_options *optio
     if (!options->use || !kb_key_use_parse(&spec->use, options->use)) {
         kb_error_set(&cli->error, KB_ERR_USAGE, "--use is %s%s",
                      options->use ? "unknown: " : "missing", options->use ? options->use : "");
-        kb_error_hint(&cli->error, "wrap, sign, content or envelope%s", import ? ", or legacy" : "");
+        kb_error_hint(&cli->error, "wrap, sign, content or envelope%s",
+                      import ? ", or legacy" : "");
         return KB_ERR_USAGE;
     }
     if (!parse_type(spec, options->type)) {

@@ -206,7 +206,8 @@ static enum kb_status set_sort(struct cli *cli, struct kb_table_query *query,
         if (!values[i])
             continue;
         if (query->op != KB_SORT_ANY)
-            return kb_error_set(&cli->error, KB_ERR_USAGE, "more than one condition on the sort key");
+            return kb_error_set(&cli->error, KB_ERR_USAGE,
+                                "more than one condition on the sort key");
         query->op = (enum kb_sort_op)(KB_SORT_EQUAL + i);
         query->sort_a = values[i];
     }

@@ -202,7 +202,7 @@ static enum kb_status gather(struct getting *getting, char *key, char *path)
     return ++getting->count < BATCH ? KB_OK : flush(getting);
 }
 
-/* --- a tree -------------------------------------------------------------------------------------- */
+/* --- a tree ----------------------------------------------------------------------------------- */
 
 /* The path below the folder, with the folders on its way; NULL when the key must
  * not be one, with the error. */
@@ -279,7 +279,7 @@ static enum kb_status get_tree(struct getting *getting, const char *key, const c
     return status;
 }
 
-/* --- one ---------------------------------------------------------------------------------------------- */
+/* --- one -------------------------------------------------------------------------------------- */
 
 /* FILE, FILE/NAME when that is a folder, or NAME. */
 static char *single_path(const char *key, const char *given, struct kb_error *err)
@@ -318,7 +318,7 @@ static enum kb_status get_single(struct getting *getting, const char *key, const
     return status == KB_OK ? flush(getting) : status;
 }
 
-/* --- the verbs ------------------------------------------------------------------------------------------- */
+/* --- the verbs -------------------------------------------------------------------------------- */
 
 static enum kb_status check(struct getting *getting, const struct kb_s3_name *name,
                             const char *given, bool to_file)

@@ -298,7 +298,7 @@ enum kb_status s3_run_rm(struct cli *cli, int argc, char **argv)
     return status;
 }
 
-/* --- mb ---------------------------------------------------------------------------------------- */
+/* --- mb --------------------------------------------------------------------------------------- */
 
 enum kb_status s3_run_mb(struct cli *cli, int argc, char **argv)
 {

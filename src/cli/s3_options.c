@@ -200,7 +200,7 @@ enum kb_status s3_check_options(struct s3 *s3, unsigned needs)
     return status == KB_OK ? take_tags(s3) : status;
 }
 
-/* --- as the library wants them -------------------------------------------------------------------- */
+/* --- as the library wants them ---------------------------------------------------------------- */
 
 enum kb_status s3_put_options(struct s3 *s3, struct kb_object_put *out)
 {

@@ -358,7 +358,7 @@ static enum kb_status walk(struct put *put, char *root)
     return status;
 }
 
-/* --- the verb ----------------------------------------------------------------------------------- */
+/* --- the verb --------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {

@@ -25,7 +25,8 @@ static enum kb_status parse_sse(struct cli *cli, const char *sse, const char *ke
     out->sse_kms_key = key;
     if ((out->sse == KB_SSE_KMS) != (key != NULL))
         return kb_error_set(&cli->error, KB_ERR_USAGE,
-                            key ? "--sse-kms-key is for --sse kms" : "--sse kms needs --sse-kms-key");
+                            key ? "--sse-kms-key is for --sse kms"
+                                : "--sse kms needs --sse-kms-key");
     return KB_OK;
 }
 

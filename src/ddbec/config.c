@@ -36,7 +36,8 @@ static enum kb_status protect_key(struct kb_ddbec *ddbec, const char *name,
         return kb_actions_set(actions, text, action, err);
     if (kb_actions_has(actions, text))
         return kb_error_set(err, KB_ERR_USAGE,
-                            "key attribute '%s' cannot be encrypted: the table looks items up by it",
+                            "key attribute '%s' cannot be encrypted: the table looks items up "
+                            "by it",
                             name);
     return kb_actions_set(actions, text, KB_ACTION_SIGN_ONLY, err);
 }
@@ -97,7 +98,8 @@ static enum kb_status set_names(struct kb_ddbec *ddbec, const struct kb_ddbec_op
     if (status == KB_OK &&
         (kb_bytes_equal(ddbec->description_attribute, ddbec->signature_attribute) ||
          !ddbec->description_attribute.size || !ddbec->signature_attribute.size))
-        status = kb_error_set(err, KB_ERR_USAGE, "the two added attributes need names of their own");
+        status = kb_error_set(err, KB_ERR_USAGE,
+                              "the two added attributes need names of their own");
     return status;
 }
 

@@ -30,7 +30,8 @@ static enum kb_status check_context(const struct kb_esdk_encrypt_options *option
         status = esdk_pair_check(&options->context[i], err);
     for (size_t i = 0; status == KB_OK && i < options->not_stored_count; i++)
         if (!esdk_context_find(options->context, options->context_count, options->not_stored[i]))
-            status = kb_error_set(err, KB_ERR_USAGE, "'%.*s' is not to be stored, but not in the context",
+            status = kb_error_set(err, KB_ERR_USAGE,
+                                  "'%.*s' is not to be stored, but not in the context",
                                   (int)options->not_stored[i].size,
                                   (const char *)options->not_stored[i].data);
     return status;

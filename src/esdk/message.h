@@ -111,7 +111,7 @@ struct kb_esdk_message {
     struct esdk_header_scan scan;
     struct kb_esdk_decrypt_options options; /* with pairs in `memory` */
     struct kb_arena memory;
-    struct kb_buffer withheld; /* the pairs that are not stored, serialized: under the header's tag */
+    struct kb_buffer withheld; /* pairs that are not stored, serialized: under the header's tag */
     struct kb_buffer context;  /* the whole context, serialized */
     struct esdk_frame frame;   /* the one that is gathered, or comes in pieces */
     uint64_t piece_at;         /* bytes of it that are through */

@@ -11,8 +11,9 @@
 extern "C" {
 #endif
 
-/* Strings are borrowed for the call they are given to. A zero-filled one takes everything from where the AWS command line does:
- * AWS_* variables, ~/.aws/config and ~/.aws/credentials. */
+/* Strings are borrowed for the call they are given to. A zero-filled one takes
+ * everything from where the AWS command line does: AWS_* variables, ~/.aws/config
+ * and ~/.aws/credentials. */
 struct kb_aws_options {
     const char *region;       /* NULL: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
     const char *profile;      /* NULL: AWS_PROFILE, else "default" */

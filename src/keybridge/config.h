@@ -20,7 +20,8 @@ extern "C" {
       NULL, "parameters a module wants at its start")                                              \
     X(KB_SETTING_SOFTHSM2_CONF, "token.softhsm2-conf", "KEYBRIDGE_SOFTHSM2_CONF", NULL,            \
       "configuration file of the embedded SoftHSM")                                                \
-    X(KB_SETTING_PIN_FILE, "token.pin-file", "KEYBRIDGE_PIN_FILE", NULL, "file that holds the PIN") \
+    X(KB_SETTING_PIN_FILE, "token.pin-file", "KEYBRIDGE_PIN_FILE", NULL,                           \
+      "file that holds the PIN")                                                                   \
     X(KB_SETTING_WRAP_KEY, "keys.wrap", "KEYBRIDGE_WRAP_KEY", "default-wrap", "wrapping key")      \
     X(KB_SETTING_SIGN_KEY, "keys.sign", "KEYBRIDGE_SIGN_KEY", "default-sign", "signing key")       \
     X(KB_SETTING_WORKERS, "workers", "KEYBRIDGE_WORKERS", NULL,                                    \

@@ -164,7 +164,7 @@ KB_MUST_CHECK enum kb_status kb_object_remove(struct kb_objects *objects,
                                               const struct kb_s3_name *name,
                                               struct kb_s3_object *out, struct kb_error *err);
 
-/* --- rotation, copies --------------------------------------------------------------------------- */
+/* --- rotation, copies ------------------------------------------------------------------------- */
 
 struct kb_object_rotate {
     const struct kb_object_get *get; /* how the old key is found; may be NULL */
@@ -202,7 +202,7 @@ KB_MUST_CHECK enum kb_status kb_object_rotate(struct kb_objects *objects,
                                               const struct kb_object_rotate *rotate,
                                               struct kb_object_rotated *out, struct kb_error *err);
 
-/* --- verify, audit --------------------------------------------------------------------------------- */
+/* --- verify, audit ---------------------------------------------------------------------------- */
 
 enum kb_object_grade { KB_GRADE_GOOD, KB_GRADE_NOTE, KB_GRADE_BAD };
 struct kb_object_finding {

@@ -41,7 +41,7 @@ enum kb_exit {
     X(KB_ERR_AMBIGUOUS, KB_EXIT_NOT_FOUND, "more than one matches")                                \
     X(KB_ERR_INPUT, KB_EXIT_DATA, "the data is malformed")                                         \
     X(KB_ERR_AUTH, KB_EXIT_DATA, "the item was altered, or is not under these keys")               \
-    X(KB_ERR_DENIED, KB_EXIT_DENIED, "it is not allowed")                                           \
+    X(KB_ERR_DENIED, KB_EXIT_DENIED, "it is not allowed")                                          \
     X(KB_ERR_PIN, KB_EXIT_DENIED, "the token did not accept the PIN")                              \
     X(KB_ERR_TOKEN, KB_EXIT_TOKEN, "the token is not available")                                   \
     X(KB_ERR_UNSUPPORTED, KB_EXIT_TOKEN, "the token cannot do this")                               \

@@ -51,7 +51,7 @@ struct kb_materials {
     struct kb_bytes key;          /* KB_CONTENT_PLAIN */
     struct kb_bytes sign_key;     /* of providers that open first: the item's own HMAC key */
     uint32_t handle;              /* KB_CONTENT_HANDLE */
-    struct kb_bytes wrapped_text; /* made: value of KB_ENTRY_CONTENT_KEY; empty when there is none */
+    struct kb_bytes wrapped_text; /* made: value of KB_ENTRY_CONTENT_KEY, or empty */
 };
 
 /* What items belong to; texts of the encryptor. */

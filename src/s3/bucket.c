@@ -129,7 +129,7 @@ enum kb_status kb_s3_set_versioning(struct kb_s3 *s3, const char *bucket, bool o
     return put_document(s3, &call, &document, err);
 }
 
-/* --- default encryption ------------------------------------------------------------------------ */
+/* --- default encryption ----------------------------------------------------------------------- */
 
 static const struct {
     enum kb_s3_sse sse;
@@ -264,7 +264,7 @@ enum kb_status kb_s3_set_bucket_encryption(struct kb_s3 *s3, const char *bucket,
     return put_document(s3, &call, &document, err);
 }
 
-/* --- policy ------------------------------------------------------------------------------------- */
+/* --- policy ----------------------------------------------------------------------------------- */
 
 enum kb_status kb_s3_get_bucket_policy(struct kb_s3 *s3, const char *bucket, struct kb_buffer *out,
                                        struct kb_error *err)

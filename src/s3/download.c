@@ -173,7 +173,7 @@ static bool wait_for_turn(struct download *run, uint64_t number)
     return mine;
 }
 
-/* --- threads ------------------------------------------------------------------------------------ */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* The next part; false when there is none. */
 static bool take_part(struct download *run, uint64_t *number)
@@ -223,7 +223,7 @@ static void get_parts(void *ctx)
     free(buffer);
 }
 
-/* --- the download as a whole ---------------------------------------------------------------------- */
+/* --- the download as a whole ------------------------------------------------------------------ */
 
 /* No range fits an empty object, which a GET of all of it shows. */
 static enum kb_status get_empty(struct download *run, struct kb_error *err)

@@ -219,7 +219,7 @@ static enum kb_status progress(struct upload *run, size_t bytes, struct kb_error
                                   : KB_OK;
 }
 
-/* --- one part ------------------------------------------------------------------------------------ */
+/* --- one part --------------------------------------------------------------------------------- */
 
 static enum kb_status tell_journal(struct upload *run, const struct kb_s3_part *part,
                                    const uint8_t sha256[32], struct kb_error *err)
@@ -319,7 +319,7 @@ static void store_chunks(void *ctx)
     }
 }
 
-/* --- the upload as a whole -------------------------------------------------------------------------- */
+/* --- the upload as a whole -------------------------------------------------------------------- */
 
 static enum kb_status put_single(struct upload *run, struct kb_error *err)
 {

@@ -200,7 +200,7 @@ static enum kb_status get_message(struct object_reading *reading, struct kb_erro
     return status == KB_OK ? release_held(reading, err) : status;
 }
 
-/* --- a range of one ------------------------------------------------------------------------------ */
+/* --- a range of one --------------------------------------------------------------------------- */
 
 /* Takes bytes until the message has what it wants of them: its header, or its
  * range. */

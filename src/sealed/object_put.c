@@ -268,7 +268,7 @@ enum kb_status kb_object_put_many(struct kb_objects *objects, struct kb_object_j
     return status;
 }
 
-/* --- one ----------------------------------------------------------------------------------------- */
+/* --- one -------------------------------------------------------------------------------------- */
 
 static enum kb_status lend_source(void *ctx, struct kb_s3_source *source, struct kb_error *err)
 {

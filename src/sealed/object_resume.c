@@ -94,7 +94,7 @@ static enum kb_status seal_again(struct object_task *task, struct kb_error *err)
     return status;
 }
 
-/* --- what is remembered ------------------------------------------------------------------------ */
+/* --- what is remembered ----------------------------------------------------------------------- */
 
 static enum kb_status begin(void *ctx, const char *upload, uint64_t part_size,
                             struct kb_error *err)
@@ -132,7 +132,7 @@ struct kb_s3_journal object_task_journal(struct object_task *task)
     return (struct kb_s3_journal){.begin = begin, .part = part, .ctx = task};
 }
 
-/* --- and found again ------------------------------------------------------------------------------ */
+/* --- and found again -------------------------------------------------------------------------- */
 
 static bool same_upload(const struct object_task *task, const struct kb_vault_object *row,
                         const char *key_id)

@@ -91,7 +91,7 @@ static void take_back_instruction(const struct attempt *attempt)
                                      &task->key);
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static struct kb_s3_encryption encryption_of(const struct object_task *task)
 {
@@ -147,7 +147,7 @@ static enum kb_status send(struct attempt *attempt, struct kb_error *err)
                         &attempt->uploaded, err);
 }
 
-/* --- trying what was stored ---------------------------------------------------------------------- */
+/* --- trying what was stored ------------------------------------------------------------------- */
 
 static enum kb_status prove(struct attempt *attempt, enum object_verdict *verdict,
                             struct kb_error *err)

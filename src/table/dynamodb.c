@@ -9,13 +9,19 @@
 #include <string.h>
 
 /* How long a table may take to become what it is to be. */
-enum { WAIT_CREATE_MS = 300000, WAIT_UPDATE_MS = 10000, WAIT_FIRST_MS = 50, WAIT_LONGEST_MS = 2000 };
+enum {
+    WAIT_CREATE_MS = 300000,
+    WAIT_UPDATE_MS = 10000,
+    WAIT_FIRST_MS = 50,
+    WAIT_LONGEST_MS = 2000,
+};
 
 /* --- names ----------------------------------------------------------------- */
 
 static bool plain_name(const char *name)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789_.-";
     size_t size = strlen(name);
 
     return size >= 3 && size <= 255 && strspn(name, letters) == size;

@@ -368,7 +368,9 @@ static enum kb_status walk_row(struct local *local, struct walk *walk, struct kb
     kb_buffer_reset(&walk->copy);
     kb_buffer_put_bytes(&walk->copy, item);
     status = kb_buffer_check(&walk->copy, err);
-    return status == KB_OK ? walk->sink->item(walk->sink->ctx, kb_buffer_view(&walk->copy)) : status;
+    if (status != KB_OK)
+        return status;
+    return walk->sink->item(walk->sink->ctx, kb_buffer_view(&walk->copy));
 }
 
 /* Rows come from one snapshot; writers go on meanwhile. */

@@ -83,7 +83,8 @@ static enum kb_status check_index(const struct kb_table_index *index,
                             "the sort key of index '%s' is not a name with type S, N or B",
                             index->name);
     if (strcmp(partition->name, sort->name) == 0)
-        return kb_error_set(err, KB_ERR_USAGE, "index '%s': partition key and sort key are both '%s'",
+        return kb_error_set(err, KB_ERR_USAGE,
+                            "index '%s': partition key and sort key are both '%s'",
                             index->name, sort->name);
     if (index->local &&
         (!sort->name[0] || strcmp(partition->name, schema->partition.name) != 0))

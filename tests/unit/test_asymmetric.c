@@ -197,7 +197,7 @@ static void types_and_curves(void)
     CU_ASSERT_EQUAL(kb_type_of_curve(view("x", 1)), KB_KEY_TYPE_UNKNOWN);
 }
 
-/* --- HKDF (RFC 5869 appendix A.1) --------------------------------------------------------------- */
+/* --- HKDF (RFC 5869 appendix A.1) ------------------------------------------------------------- */
 
 static void hkdf_known_answer(void)
 {

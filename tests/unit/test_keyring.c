@@ -354,7 +354,7 @@ static void keys_and_paddings(enum token_kind kind)
 }
 DEFINE_BOTH(keys_and_paddings)
 
-/* --- raw AES ------------------------------------------------------------------------------------ */
+/* --- raw AES ---------------------------------------------------------------------------------- */
 
 /* The layout, byte by byte, and the ciphertext by OpenSSL. */
 static void check_layout(const struct trial *trial, size_t key_size)
@@ -479,7 +479,7 @@ static void aes_same_name(enum token_kind kind)
 }
 DEFINE_BOTH(aes_same_name)
 
-/* --- batches --------------------------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------------------------- */
 
 enum { MANY = 300 };
 
@@ -578,7 +578,7 @@ static void long_contexts(enum token_kind kind)
 }
 DEFINE_BOTH(long_contexts)
 
-/* --- raw RSA ----------------------------------------------------------------------------------------- */
+/* --- raw RSA ---------------------------------------------------------------------------------- */
 
 static const enum kb_wrap_algorithm paddings[] = {
     KB_WRAP_PKCS1, KB_WRAP_OAEP_SHA1, KB_WRAP_OAEP_SHA256_MGF_SHA256,
@@ -749,7 +749,7 @@ static void rsa_public_only(enum token_kind kind)
 }
 DEFINE_BOTH(rsa_public_only)
 
-/* --- several keyrings ----------------------------------------------------------------------------------- */
+/* --- several keyrings ------------------------------------------------------------------------- */
 
 static void multi_order(enum token_kind kind)
 {
@@ -874,7 +874,7 @@ static void token_gone(enum token_kind kind)
 }
 DEFINE_BOTH(token_gone)
 
-/* --- helpers ------------------------------------------------------------------------------------------------ */
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static size_t count_idle(const struct kb_keystore *keystore)
 {
@@ -950,7 +950,7 @@ static void helpers(void)
     token_fixture_free(&fixture);
 }
 
-/* --- without a token -------------------------------------------------------------------------------------------- */
+/* --- without a token -------------------------------------------------------------------------- */
 
 static void data_key(void)
 {

@@ -178,7 +178,7 @@ enum kb_status FAKE(kb_esdk_push)(struct kb_esdk_message *message, struct kb_byt
     return last ? sink->write(sink->ctx, kb_bytes_text("plain"), err) : KB_OK;
 }
 
-/* --- the vault ----------------------------------------------------------------------------------- */
+/* --- the vault -------------------------------------------------------------------------------- */
 
 enum kb_status FAKE(kb_vault_each_object)(struct kb_vault *vault,
                                           const struct kb_vault_query *query,
@@ -284,7 +284,7 @@ enum kb_status FAKE(kb_vault_each_key)(struct kb_vault *vault,
     return status;
 }
 
-/* --- one world after another ---------------------------------------------------------------------- */
+/* --- one world after another ------------------------------------------------------------------ */
 
 static void add_key(size_t i, const char *id, char *scope, uint64_t objects)
 {

@@ -216,7 +216,7 @@ static void decrypt_all(enum token_kind kind)
 }
 DEFINE_BOTH(decrypt_all)
 
-/* --- data keys given ---------------------------------------------------------------------------- */
+/* --- data keys given -------------------------------------------------------------------------- */
 
 static void check_derivation(json_t *test, struct kb_bytes data_key)
 {
@@ -287,7 +287,7 @@ static void static_all(void)
     CU_ASSERT_TRUE(run >= MANIFEST_STATIC);
 }
 
-/* --- every bit, every length --------------------------------------------------------------------- */
+/* --- every bit, every length ------------------------------------------------------------------ */
 
 struct sweep {
     json_t *test;
@@ -438,7 +438,7 @@ static void properties(void)
     CU_ASSERT_TRUE(run >= MANIFEST_PROPERTIES);
 }
 
-/* --- the shortest message of each suite, altered -------------------------------------------------- */
+/* --- the shortest message of each suite, altered ---------------------------------------------- */
 
 /* Shorter, but not empty unless there is no other. */
 static bool is_better(json_int_t length, json_int_t than)
