@@ -136,7 +136,7 @@ cd ..
 mkdir broken
 for signal in INT TERM HUP; do
     # A shell's background command ignores INT; env makes it heard again.
-    env --default-signal=INT "$KEYBRIDGE" item decrypt --table T --partition-key id -i sealed.whole -o broken/out &
+    env --default-signal=INT,HUP "$KEYBRIDGE" item decrypt --table T --partition-key id -i sealed.whole -o broken/out &
     run=$!
     sleep 0.15
     kill -$signal $run

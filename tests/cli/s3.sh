@@ -328,8 +328,8 @@ check 'killed runs do' [ "$(uploads "$bucket")" -gt 0 ]
 expect 0 '' s3 mb "$b-stopped"
 for signal in INT TERM HUP; do
     mkfifo pipe
-    # Background jobs of a shell ignore SIGINT; env takes that back.
-    env --default-signal=INT "$KEYBRIDGE" -q s3 put --part-size 5M - "$b-stopped/object" <pipe 2>err &
+    # Background jobs of a shell ignore SIGINT, those of nohup SIGHUP; env takes that back.
+    env --default-signal=INT,HUP "$KEYBRIDGE" -q s3 put --part-size 5M - "$b-stopped/object" <pipe 2>err &
     pid=$!
     exec 9>pipe
     head -c 12000000 large >&9
