@@ -47,6 +47,8 @@ struct kb_aws_rest {
     const struct kb_http_header *headers; /* beside Host, Authorization and X-Amz-Date,
                                              -Security-Token and -Content-Sha256 */
     size_t header_count;
+    const struct kb_http_source *source; /* of the body, in place of kb_aws_call.body: then it
+                                            is not hashed here. Or NULL */
     const uint8_t *sha256;     /* of the body when it is known: 32 bytes; or NULL */
     bool unsigned_body;        /* the signature does not cover the body: for TLS alone */
     bool secret;               /* a header holds a key */

@@ -450,6 +450,7 @@ static void set_up_rest(struct attempt *attempt, const struct kb_aws_rest *rest)
 
     request->method = rest->method;
     request->url = rest->url;
+    request->source = rest->source;
     request->secret = rest->secret;
     request->stall_s = rest->stall_s;
     request->begin = rest->begin;

@@ -20,7 +20,8 @@ struct kb_exchange {
     bool sent;       /* handed to a connection: it may have arrived */
     bool head_ended; /* the answer's headers came in full */
     bool too_long;
-    bool stopped; /* by the request's `write`, which set its error */
+    bool stopped; /* by the request's `write` or `source`, which set its error */
+    uint64_t given; /* bytes of `source` */
     bool no_memory;
     char where[320]; /* "host:port" */
     char text[CURL_ERROR_SIZE];
@@ -28,6 +29,9 @@ struct kb_exchange {
 
 /* Sets the request's failure and error from what curl says about its end. */
 void kb_exchange_judge(struct kb_exchange *exchange, CURLcode result);
+
+/* Has curl ask the request's `source` for the body. */
+bool kb_exchange_set_source(struct kb_exchange *exchange);
 
 /* curl_global_init, with memory that is wiped when it is given back. */
 CURLcode kb_http_global_init(void);

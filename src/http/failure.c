@@ -42,8 +42,9 @@ static enum kb_http_failure failure_of(const struct kb_exchange *exchange, CURLc
     case CURLE_RECV_ERROR:
     case CURLE_PARTIAL_FILE:
     case CURLE_SEND_FAIL_REWIND:
-    case CURLE_ABORTED_BY_CALLBACK:
         return sent ? KB_HTTP_DROPPED : KB_HTTP_CONNECT;
+    case CURLE_ABORTED_BY_CALLBACK:
+        return exchange->stopped ? KB_HTTP_STOPPED : sent ? KB_HTTP_DROPPED : KB_HTTP_CONNECT;
     case CURLE_WRITE_ERROR:
         return exchange->stopped    ? KB_HTTP_STOPPED
                : exchange->too_long ? KB_HTTP_TOO_LONG

@@ -346,15 +346,20 @@ static enum kb_status add_headers(struct kb_exchange *exchange, struct kb_error 
     return good ? KB_OK : no_memory(err);
 }
 
-static bool set_method(CURL *easy, const struct kb_http_request *request)
+static bool set_method(struct kb_exchange *exchange)
 {
-    bool with_body = request->body.size > 0 || strcmp(request->method, "POST") == 0 ||
+    const struct kb_http_request *request = exchange->request;
+    CURL *easy = exchange->easy;
+    bool with_body = request->body.size > 0 || request->source || strcmp(request->method, "POST") == 0 ||
                      strcmp(request->method, "PUT") == 0;
     bool good = true;
 
     if (strcmp(request->method, "HEAD") == 0)
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
-    if (with_body) {
+    if (request->source) {
+        good = curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+               kb_exchange_set_source(exchange);
+    } else if (with_body) {
         const void *data = request->body.size ? (const void *)request->body.data : "";
 
         good = curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
@@ -389,7 +394,7 @@ static bool set_callbacks(struct kb_exchange *exchange)
 static bool set_options(const struct kb_http *http, struct kb_exchange *exchange)
 {
     CURL *easy = exchange->easy;
-    bool good = set_callbacks(exchange) && set_method(easy, exchange->request);
+    bool good = set_callbacks(exchange) && set_method(exchange);
 
     SET(CURLOPT_URL, exchange->request->url);
     SET(CURLOPT_PATH_AS_IS, 1L);

@@ -36,8 +36,19 @@ enum kb_http_failure {
     KB_HTTP_DROPPED, /* the connection ended before the answer did */
     KB_HTTP_TIMEOUT,
     KB_HTTP_TOO_LONG, /* the answer is longer than response.max */
-    KB_HTTP_STOPPED,  /* by `write` */
+    KB_HTTP_STOPPED,  /* by `write` or `source` */
     KB_HTTP_OTHER,
+};
+
+/* A body that is read as it is sent. `read` gets as much as there is from `offset`
+ * on, at least a byte; a request asks in order, and from 0 again when it is started
+ * again. A status other than KB_OK gives the request up, the body incomplete:
+ * failure KB_HTTP_STOPPED, and its error. */
+struct kb_http_source {
+    enum kb_status (*read)(void *ctx, uint64_t offset, uint8_t *out, size_t room, size_t *got,
+                           struct kb_error *err);
+    void *ctx;
+    uint64_t size; /* bytes in all */
 };
 
 /* One request and its answer. The caller owns it and everything it points to,
@@ -48,6 +59,7 @@ struct kb_http_request {
     const struct kb_http_header *headers;
     size_t header_count;
     struct kb_bytes body;
+    const struct kb_http_source *source; /* in place of `body`, or NULL */
     bool secret;               /* a header holds a key: curl's copies are wiped at once */
     unsigned timeout_ms;       /* 0: that of the options */
     unsigned stall_s;          /* in place of timeout_ms: longest silence (+- 5 s); 0: none */

@@ -1,5 +1,6 @@
 libkb_la_SOURCES += \
 	src/http/answer.c \
+	src/http/body.c \
 	src/http/exchange.h \
 	src/http/failure.c \
 	src/http/http.c src/http/http.h \

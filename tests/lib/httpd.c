@@ -37,6 +37,8 @@ struct httpd {
     pthread_cond_t stopping;
     bool stop;
     unsigned requests, connections, at_once, most_at_once;
+    size_t refuse_after;
+    unsigned refuse_status, refusals;
     struct peer *peers[CONNECTIONS_MAX];
     size_t peer_count;
 };
@@ -204,9 +206,44 @@ static bool answer_one(struct peer *peer, struct httpd_request *request)
     return open;
 }
 
+void httpd_refuse_bodies(struct httpd *server, size_t after, unsigned status, unsigned times)
+{
+    pthread_mutex_lock(&server->lock);
+    server->refuse_after = after;
+    server->refuse_status = status;
+    server->refusals = times;
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* After an answer the peer is heard out, lest a reset overtakes it. */
+static bool refuse_body(struct peer *peer, size_t got)
+{
+    struct httpd *server = peer->server;
+    struct kb_buffer rest = KB_BUFFER_INIT(HTTPD_BODY_MAX);
+    char answer[128];
+    bool refused;
+    unsigned status;
+
+    pthread_mutex_lock(&server->lock);
+    refused = server->refusals && got > server->refuse_after;
+    server->refusals -= refused;
+    status = server->refuse_status;
+    pthread_mutex_unlock(&server->lock);
+    if (refused && status) {
+        snprintf(answer, sizeof answer, "HTTP/1.1 %u %s\r\nContent-Length: 5\r\n\r\nearly", status,
+                 reason(status));
+        send_all(peer->fd, (const uint8_t *)answer, strlen(answer));
+        shutdown(peer->fd, SHUT_WR);
+        while (receive_some(peer->fd, &rest))
+            ;
+    }
+    kb_buffer_free(&rest);
+    return refused;
+}
+
 /* Reads the body into `in` behind the head of `size` bytes. */
-static bool receive_body(int fd, struct httpd_request *request, struct kb_buffer *in, size_t size,
-                         size_t *total)
+static bool receive_body(struct peer *peer, struct httpd_request *request, struct kb_buffer *in,
+                         size_t size, size_t *total)
 {
     const char *length = httpd_get(request, "content-length");
     const char *expect = httpd_get(request, "expect");
@@ -216,10 +253,10 @@ static bool receive_body(int fd, struct httpd_request *request, struct kb_buffer
     if (bytes > HTTPD_BODY_MAX)
         return false;
     if (expect && strcasecmp(expect, "100-continue") == 0 && in->size < size + bytes &&
-        !send_all(fd, (const uint8_t *)go_on, sizeof go_on - 1))
+        !send_all(peer->fd, (const uint8_t *)go_on, sizeof go_on - 1))
         return false;
     while (in->size < size + bytes)
-        if (!receive_some(fd, in))
+        if (refuse_body(peer, in->size - size) || !receive_some(peer->fd, in))
             return false;
     request->body = (struct kb_bytes){in->data + size, bytes};
     *total = size + bytes;
@@ -247,7 +284,7 @@ static bool serve_one(struct peer *peer, struct kb_buffer *in, unsigned turn)
     head = strndup((const char *)in->data, (size_t)(end - in->data));
     require(head != NULL, "httpd: memory");
     open = parse_head(&request, head) &&
-           receive_body(peer->fd, &request, in, (size_t)(end - in->data) + 4, &total) &&
+           receive_body(peer, &request, in, (size_t)(end - in->data) + 4, &total) &&
            answer_one(peer, &request);
     free(head);
     if (open) {

@@ -75,6 +75,9 @@ void httpd_text(struct httpd_answer *answer, const char *format, ...) KB_PRINTF(
 struct httpd *httpd_start(void (*handler)(void *ctx, const struct httpd_request *request,
                                           struct httpd_answer *answer),
                           void *ctx);
+/* The next `times` bodies of more than `after` bytes are not taken: behind about as many
+ * the connection ends, with an answer of that status before, unless it is 0. */
+void httpd_refuse_bodies(struct httpd *server, size_t after, unsigned status, unsigned times);
 /* Closes everything and waits for its threads. NULL is ignored. */
 void httpd_stop(struct httpd *server);
 

@@ -22,12 +22,21 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static uint32_t add_up(uint32_t sum, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + bytes[i];
+    return sum;
+}
+
 /* Does what the request's path says. */
 static void obey(void *ctx, const struct httpd_request *request, struct httpd_answer *answer)
 {
     const char *word = strrchr(request->path, '/') + 1;
+    char sum[16];
 
     (void)ctx;
+    snprintf(sum, sizeof sum, "%08x", add_up(0, request->body.data, request->body.size));
     if (strcmp(word, "drop") == 0)
         answer->action = HTTPD_DROP;
     else if (strcmp(word, "half") == 0 || strcmp(word, "half-head") == 0)
@@ -68,6 +77,7 @@ static void obey(void *ctx, const struct httpd_request *request, struct httpd_an
     }
     httpd_header(answer, "X-Mixed-CASE", "  Value: with colon ");
     httpd_header(answer, "X-Empty", "");
+    httpd_header(answer, "X-Sum", sum);
     httpd_header(answer, "Date", "Sun, 06 Nov 1994 08:49:37 GMT");
     if (strcmp(word, "half-head") != 0)
         httpd_text(answer, "%s %s %zu %s %s %s", request->method, request->path,
@@ -332,6 +342,138 @@ static void test_stall(void)
     tear_down(&f);
 }
 
+/* --- bodies that are read as they are sent --- */
+
+struct body {
+    uint64_t size, next; /* the offset that is asked for next */
+    uint64_t fail_at, end_at; /* 0: nowhere */
+    unsigned starts;
+    uint32_t sum; /* of what was given since the last start */
+};
+
+static enum kb_status read_body(void *ctx, uint64_t offset, uint8_t *out, size_t room, size_t *got,
+                                struct kb_error *err)
+{
+    struct body *body = ctx;
+
+    if (offset == 0) {
+        body->starts++;
+        body->next = body->sum = 0;
+    }
+    CU_ASSERT(offset == body->next && room > 0 && room <= body->size - offset);
+    if (body->fail_at && offset >= body->fail_at)
+        return kb_error_set(err, KB_ERR_SYSTEM, "the disk is broken");
+    *got = room > 1009 ? 1009 : room;
+    if (body->end_at && offset >= body->end_at)
+        *got = 0;
+    for (size_t i = 0; i < *got; i++)
+        out[i] = (uint8_t)((offset + i) * 2654435761u >> 13);
+    body->sum = add_up(body->sum, out, *got);
+    body->next += *got;
+    return KB_OK;
+}
+
+static struct kb_http_source set_source(struct fixture *f, struct body *body, uint64_t size)
+{
+    *body = (struct body){.size = size};
+    f->request[0].method = "PUT";
+    f->request[0].body = (struct kb_bytes){NULL, 0};
+    return (struct kb_http_source){.read = read_body, .ctx = body, .size = size};
+}
+
+static void test_source(void)
+{
+    static const uint64_t sizes[] = {0, 1, 1009, 65536, 65537, 3000000};
+    static const struct kb_http_header expect = {"Expect", "100-continue"};
+    struct kb_error err = {0};
+    struct fixture f;
+    struct body body;
+    struct kb_http_source source;
+    char want[200];
+
+    set_up(&f, &defaults);
+    f.request[0].source = &source;
+    /* Nobody waits for a "100 Continue" but who asks for it. */
+    for (unsigned asks = 0; asks <= 1; asks++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            int64_t begun = now_ms();
+
+            source = set_source(&f, &body, sizes[i]);
+            f.request[0].headers = asks ? &expect : &header;
+            KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+            CU_ASSERT(asks || now_ms() - begun < 900);
+            snprintf(want, sizeof want, "PUT /ok %llu %s -", (unsigned long long)sizes[i],
+                     asks ? "- expect" : "S3CRET-TOKEN -");
+            KBT_TEXT(kb_buffer_view(&f.request[0].response), want);
+            snprintf(want, sizeof want, "%08x", body.sum);
+            KBT_TEXT(kb_http_header(&f.request[0], "x-sum"), want);
+            CU_ASSERT_EQUAL(body.next, sizes[i]);
+        }
+    CU_ASSERT_EQUAL(httpd_connections(f.server), 1);
+    /* In place of a body of before, and before one. */
+    f.request[0].source = NULL;
+    f.request[0].headers = &header;
+    f.request[0].body = kb_bytes_text("hello");
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    KBT_TEXT(kb_buffer_view(&f.request[0].response), "PUT /ok 5 S3CRET-TOKEN - -");
+    tear_down(&f);
+}
+
+/* What is sent ends with the error of who reads it, and never whole. */
+static void test_source_fails(void)
+{
+    static const uint64_t places[] = {1, 70000, 2990000};
+    struct fixture f;
+    struct body body;
+
+    set_up(&f, &defaults);
+    for (size_t i = 0; i < 6; i++) {
+        struct kb_http_source source = set_source(&f, &body, 3000000);
+        struct kb_error err = {0};
+        bool fails = i % 2;
+
+        f.request[0].source = &source;
+        *(fails ? &body.fail_at : &body.end_at) = places[i / 2];
+        CU_ASSERT_EQUAL(kb_http_run(f.http, &f.request[0], &err),
+                        fails ? KB_ERR_SYSTEM : KB_ERR_INPUT);
+        CU_ASSERT_EQUAL(f.request[0].failure, KB_HTTP_STOPPED);
+        CU_ASSERT_STRING_EQUAL(err.text, fails ? "the disk is broken"
+                                               : "what is sent ended before its last byte");
+        CU_ASSERT_EQUAL(body.starts, 1);
+    }
+    CU_ASSERT_EQUAL(httpd_requests(f.server), 0);
+    tear_down(&f);
+}
+
+/* The connection ends in the midst; an error comes before the end; and again. */
+static void test_source_refused(void)
+{
+    enum { SIZE = 48 * 1024 * 1024 };
+    struct kb_error err = {0};
+    struct fixture f;
+    struct body body;
+    struct kb_http_source source;
+    char sum[16];
+
+    set_up(&f, &defaults);
+    source = set_source(&f, &body, SIZE);
+    f.request[0].source = &source;
+    httpd_refuse_bodies(f.server, 1000000, 0, 1);
+    check_failure(&f, KB_HTTP_DROPPED, "closed the connection");
+    CU_ASSERT(body.next < SIZE);
+    httpd_refuse_bodies(f.server, 1000000, 403, 1);
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    CU_ASSERT_EQUAL(f.request[0].status, 403);
+    KBT_TEXT(kb_buffer_view(&f.request[0].response), "early");
+    CU_ASSERT(body.next < SIZE);
+    KBT_OK(kb_http_run(f.http, &f.request[0], &err), &err);
+    CU_ASSERT_EQUAL(f.request[0].status, 200);
+    CU_ASSERT_EQUAL(body.starts, 3);
+    snprintf(sum, sizeof sum, "%08x", body.sum);
+    KBT_TEXT(kb_http_header(&f.request[0], "x-sum"), sum);
+    tear_down(&f);
+}
+
 /* A connection that the server closed while it was idle: found out before it is
  * used, or, when the request went into it, told and not repeated by itself. */
 static void test_stale(void)
@@ -503,6 +645,8 @@ int main(int argc, char **argv)
         {"waiting", test_waiting},   {"refused", test_refused},
         {"proxy", test_proxy},       {"retry", test_retry},
         {"write", test_write},       {"stall", test_stall},
+        {"source", test_source},     {"source fails", test_source_fails},
+        {"source refused", test_source_refused},
         {NULL, NULL},
     };
 
