@@ -203,6 +203,18 @@ KB_MUST_CHECK enum kb_status kb_s3_get_tags(struct kb_s3 *s3, const struct kb_s3
 
 /* --- uploads in parts ------------------------------------------------------------------ */
 
+/* Where bytes come from, in order; one thread at a time calls `read`. *size 0: the end. */
+struct kb_s3_source {
+    enum kb_status (*read)(void *ctx, uint8_t *out, size_t room, size_t *size,
+                           struct kb_error *err);
+    void *ctx;
+    uint64_t size; /* bytes in all, or KB_S3_SIZE_UNKNOWN */
+    /* NULL, or what reads from any place, whatever `read` does. Several threads may call it at
+     * once. Less than `room` need not be the end; *got 0 is. */
+    enum kb_status (*read_at)(void *ctx, uint64_t offset, uint8_t *out, size_t room, size_t *got,
+                              struct kb_error *err);
+};
+
 struct kb_s3_part {
     unsigned number; /* 1 to KB_S3_PARTS_MAX */
     uint64_t size;   /* bytes */
@@ -211,13 +223,17 @@ struct kb_s3_part {
     bool unsigned_payload; /* to be sent: over https the signature does not cover the body, which
                               TLS protects; so it need not be hashed */
     bool md5;        /* to be sent: with Content-MD5, which Object Lock asks for */
+    /* To be sent: the body, in place of one in memory; its `read_at` is called in order, by one
+     * thread, and from 0 again for every try. With sha256, and md5_hash (16 bytes) for md5. */
+    const struct kb_s3_source *from;
+    const uint8_t *md5_hash;
 };
 
 /* *upload is the caller's, for free(). */
 KB_MUST_CHECK enum kb_status kb_s3_create_upload(struct kb_s3 *s3, const struct kb_s3_name *name,
                                                  const struct kb_s3_put *put, char **upload,
                                                  struct kb_s3_object *out, struct kb_error *err);
-/* part->number and the body in, part->size and etag out. *out: echoes. */
+/* part->number and the body (or part->from) in, part->size and etag out. *out: echoes. */
 KB_MUST_CHECK enum kb_status kb_s3_upload_part(struct kb_s3 *s3, const struct kb_s3_name *name,
                                                const char *upload, struct kb_s3_part *part,
                                                const struct kb_s3_encryption *encryption,
@@ -248,14 +264,6 @@ KB_MUST_CHECK enum kb_status kb_s3_abort_upload(struct kb_s3 *s3, const struct k
 
 /* --- transfers: objects of any size, over several connections --------------------------- */
 
-/* Where bytes come from, in order; one thread at a time calls it. *size 0: the end. */
-struct kb_s3_source {
-    enum kb_status (*read)(void *ctx, uint8_t *out, size_t room, size_t *size,
-                           struct kb_error *err);
-    void *ctx;
-    uint64_t size; /* bytes in all, or KB_S3_SIZE_UNKNOWN */
-};
-
 /* What is remembered of an upload that may have to be resumed. Called by one
  * thread at a time; a status other than KB_OK ends the upload. */
 struct kb_s3_journal {
@@ -278,6 +286,7 @@ struct kb_s3_upload {
     struct kb_s3_put put;
     uint64_t part_size;      /* 0: 8 MiB, or what keeps a known size within KB_S3_PARTS_MAX */
     uint64_t single_max;     /* up to that many bytes in one PUT; 0: part_size */
+    uint64_t memory_max;     /* longer parts are sent from a source that has read_at; 0: 8 MiB */
     unsigned connections;    /* 0: those of the client */
     bool sign_payload;       /* parts are signed with their SHA-256 over https, too, where otherwise
                                 TLS alone protects them. Over http, and in one PUT, they always are */
@@ -305,8 +314,11 @@ struct kb_s3_uploaded {
     bool echoed; /* SSE-C: every answer that must had the key's fingerprint. When it has not, the
                     object may be stored in the clear. Parts that were kept had theirs before */
 };
-/* Reads the source to its end and stores it. Memory: `connections` parts of the
- * size that was asked for (or of 8 MiB), or one part when that is larger: parts
+/* Reads the source to its end and stores it. Memory: of a source with read_at and
+ * a known size `connections` parts of memory_max at most. Longer parts are not held:
+ * they are read for their hashes, and again while they are sent, and KB_ERR_INPUT
+ * says when they have changed in between. Of other sources `connections` parts of
+ * the size that was asked for (or of 8 MiB), or one part when that is larger: parts
  * of more than 8 MiB that a known size needs, above 78 GiB, go over fewer
  * connections at once. Of a source of unknown size parts grow, up to five times,
  * so that 10,000 hold 30,000 times part_size, 234 GiB unless it was asked for

@@ -39,7 +39,7 @@ static enum kb_status put_document(struct kb_s3 *s3, struct s3_call *call,
 
     call->request.body = kb_buffer_view(document);
     if (status == KB_OK)
-        status = s3_add_md5(&call->request, &call->arena, err);
+        status = s3_add_md5(&call->request, NULL, &call->arena, err);
     if (status == KB_OK)
         status = s3_call_run(s3, call, err);
     s3_call_end(call);

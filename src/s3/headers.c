@@ -254,16 +254,17 @@ enum kb_status s3_add_match(struct s3_request *request, const char *name, const 
     return KB_OK;
 }
 
-enum kb_status s3_add_md5(struct s3_request *request, struct kb_arena *arena,
+enum kb_status s3_add_md5(struct s3_request *request, const uint8_t *md5, struct kb_arena *arena,
                           struct kb_error *err)
 {
     uint8_t hash[KB_MD5_SIZE];
-    enum kb_status status = kb_digest_once(hash, KB_DIGEST_MD5, request->body, err);
+    enum kb_status status =
+        md5 ? KB_OK : kb_digest_once(hash, KB_DIGEST_MD5, request->body, err);
     const char *value;
 
     if (status != KB_OK)
         return status;
-    value = keep_base64(arena, (struct kb_bytes){hash, sizeof hash});
+    value = keep_base64(arena, (struct kb_bytes){md5 ? md5 : hash, sizeof hash});
     if (!value)
         return no_memory(err);
     s3_add_header(request, "Content-MD5", value);

@@ -12,6 +12,7 @@ libkb_la_SOURCES += \
 	src/s3/pool.c \
 	src/s3/s3.c \
 	src/s3/s3.h \
+	src/s3/span.c \
 	src/s3/transfer.h \
 	src/s3/upload.c \
 	src/s3/url.c \

@@ -101,19 +101,28 @@ enum kb_status kb_s3_upload_part(struct kb_s3 *s3, const struct kb_s3_name *name
                                  const struct kb_s3_encryption *encryption, struct kb_bytes body,
                                  struct kb_s3_object *out, struct kb_error *err)
 {
+    const struct kb_s3_source *from = part->from;
+    const struct kb_http_source source = {.read = from ? from->read_at : NULL,
+                                          .ctx = from ? from->ctx : NULL,
+                                          .size = from ? from->size : body.size};
     struct s3_call call;
     enum kb_status status = begin_part(&call, "UploadPart", name, upload, part, err);
 
     kb_s3_object_free(out);
     call.request.body = body;
+    call.request.source = from ? &source : NULL;
     call.request.sha256 = part->sha256;
     call.request.unsigned_body = part->unsigned_payload && kb_s3_is_secure(s3);
-    if (status == KB_OK && body.size > KB_S3_PART_MAX)
-        status = kb_error_set(err, KB_ERR_USAGE, "a part of %zu bytes is too large", body.size);
+    if (status == KB_OK && source.size > KB_S3_PART_MAX)
+        status = kb_error_set(err, KB_ERR_USAGE, "a part of %llu bytes is too large",
+                              (unsigned long long)source.size);
+    if (status == KB_OK && from && (!part->sha256 || (part->md5 && !part->md5_hash)))
+        status = kb_error_set(err, KB_ERR_USAGE,
+                              "a part that is read as it is sent needs its hashes");
     if (status == KB_OK)
         status = s3_add_customer_key(&call.request, encryption, false, &call.arena, err);
     if (status == KB_OK && part->md5)
-        status = s3_add_md5(&call.request, &call.arena, err);
+        status = s3_add_md5(&call.request, part->md5_hash, &call.arena, err);
     if (status == KB_OK)
         status = s3_call_run(s3, &call, err);
     out->status = call.answer.status;
@@ -122,7 +131,7 @@ enum kb_status kb_s3_upload_part(struct kb_s3 *s3, const struct kb_s3_name *name
     if (status == KB_OK && !out->etag[0])
         status = kb_error_set(err, KB_ERR_REMOTE, "the server's answer to a part has no ETag");
     if (status == KB_OK) {
-        part->size = body.size;
+        part->size = source.size;
         memcpy(part->etag, out->etag, sizeof part->etag);
     }
     s3_call_end(&call);

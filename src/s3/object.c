@@ -59,7 +59,7 @@ static enum kb_status add_put(struct s3_call *call, const struct kb_s3_put *put,
         status = s3_add_conditions(&call->request, put, err);
     /* "PutObject": a request with Object Lock has to have it. */
     if (status == KB_OK && ((put->lock_mode && put->lock_mode[0]) || put->legal_hold))
-        status = s3_add_md5(&call->request, &call->arena, err);
+        status = s3_add_md5(&call->request, NULL, &call->arena, err);
     return status;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An upload has at most 10,000 parts, and memory holds some of them: so few
- * sizes fit a source.
+ * sizes fit a source. Parts of a file that are longer than they have to be are
+ * not held at all (span.c).
  */
 #include "s3/transfer.h"
 
@@ -32,23 +33,30 @@ static enum kb_status check_part_size(uint64_t part_size, uint64_t size, struct 
     return KB_OK;
 }
 
-enum kb_status s3_plan_make(struct s3_plan *out, const struct kb_s3_upload *upload, uint64_t size,
-                            unsigned connections, struct kb_error *err)
+enum kb_status s3_plan_make(struct s3_plan *out, const struct kb_s3_upload *upload,
+                            const struct kb_s3_source *source, unsigned connections,
+                            struct kb_error *err)
 {
     uint64_t asked = upload->part_size ? upload->part_size : S3_PART_SIZE;
-    uint64_t largest;
+    uint64_t held = upload->memory_max ? upload->memory_max : S3_PART_SIZE;
+    uint64_t size = source->size, largest;
 
     *out = (struct s3_plan){.part_size = asked};
     if (size == KB_S3_SIZE_UNKNOWN)
         out->growth = GROWTH;
     else if (!upload->part_size && size > KB_S3_PARTS_MAX * asked)
         out->part_size = round_up((size - 1) / KB_S3_PARTS_MAX + 1, UINT64_C(1) << 20);
-    out->single = upload->single_max ? upload->single_max : out->part_size;
+    if (!source->read_at || out->growth || out->part_size < held)
+        held = out->part_size;
+    out->single = upload->single_max ? upload->single_max : held;
     if (size <= out->single && !upload->resume)
         return KB_OK;
+    out->spans = size > held && out->part_size > held;
     largest = out->growth ? SIZES * asked : out->part_size;
     /* Larger parts have to do with fewer connections: memory stays. */
-    out->memory = connections * asked > largest ? connections * asked : largest;
+    out->memory = out->spans                      ? S3_PIECE_SIZE
+                  : connections * asked > largest ? connections * asked
+                                                  : largest;
     return check_part_size(out->part_size, size, err);
 }
 

@@ -296,6 +296,7 @@ static enum kb_status send_to(struct kb_s3 *s3, const struct s3_request *request
         .region = region,
         .headers = request->headers,
         .header_count = request->header_count,
+        .source = request->source,
         .sha256 = request->sha256,
         .unsigned_body = request->unsigned_body,
         .secret = request->with_key,

@@ -27,6 +27,7 @@ struct s3_request {
     struct kb_http_header headers[S3_HEADERS_MAX]; /* but Host, Date, Authorization … */
     size_t header_count;
     struct kb_bytes body;
+    const struct kb_http_source *source; /* of the body, in place of it; with `sha256`. Or NULL */
     const uint8_t *sha256; /* of the body when it is known, or NULL */
     bool unsigned_body;   /* the signature does not cover the body: for https alone */
     bool with_key;        /* holds a customer key: refused over http (KB_ERR_USAGE), wiped after */
@@ -98,9 +99,9 @@ KB_MUST_CHECK enum kb_status s3_add_conditions(struct s3_request *request,
 KB_MUST_CHECK enum kb_status s3_add_match(struct s3_request *request, const char *name,
                                           const char *etag, struct kb_arena *arena,
                                           struct kb_error *err);
-/* Content-MD5 of the request's body. */
-KB_MUST_CHECK enum kb_status s3_add_md5(struct s3_request *request, struct kb_arena *arena,
-                                        struct kb_error *err);
+/* Content-MD5: `md5`, or NULL to make it of the request's body. */
+KB_MUST_CHECK enum kb_status s3_add_md5(struct s3_request *request, const uint8_t *md5,
+                                        struct kb_arena *arena, struct kb_error *err);
 /* An ETag without its quotes; "" for one that is too long. */
 void s3_read_etag(char out[KB_S3_ETAG_SIZE], struct kb_bytes value);
 /* Reads an answer's headers. KB_ERR_REMOTE for what cannot be. */

@@ -60,13 +60,38 @@ struct s3_plan {
     uint64_t growth;    /* so many parts have each size, a multiple of part_size; 0: all have one */
     uint64_t single;    /* up to that many bytes go in one PUT */
     size_t memory;      /* bytes of all buffers */
+    bool spans;         /* parts are not held, but sent from the source */
 };
 /* KB_ERR_USAGE for a part size that S3 does not take, or that is too small for
  * the source. */
 KB_MUST_CHECK enum kb_status s3_plan_make(struct s3_plan *out, const struct kb_s3_upload *upload,
-                                          uint64_t size, unsigned connections,
+                                          const struct kb_s3_source *source, unsigned connections,
                                           struct kb_error *err);
 /* Bytes of part `number`, counted from 1. */
 uint64_t s3_plan_size(const struct s3_plan *plan, unsigned number);
+
+/* --- parts that are not held (span.c) --------------------------------------------------------- */
+
+enum { S3_PIECE_SIZE = 256 * 1024 };
+
+/* A part of a source that has read_at: it is measured, and read again as it is sent. */
+struct s3_span {
+    const struct kb_s3_source *source;
+    uint64_t offset, size;
+    const atomic_bool *stopped; /* it is not worth going on */
+    bool with_md5;
+    uint8_t sha256[32], md5[16]; /* of its bytes */
+    struct kb_digest *sent;      /* of what was sent so far */
+};
+/* Makes the hashes; `whole`, or NULL, gets the bytes, too. `piece` has S3_PIECE_SIZE bytes.
+ * KB_ERR_INPUT: the source is shorter than it said, or behind its last part longer. */
+KB_MUST_CHECK enum kb_status s3_span_measure(struct s3_span *span, struct kb_digest *whole,
+                                             uint8_t *piece, struct kb_error *err);
+/* What sends it: a view. Its last byte comes only when what came is what was measured;
+ * else KB_ERR_INPUT. */
+struct kb_s3_source s3_span_view(struct s3_span *span);
+void s3_span_end(struct s3_span *span);
+/* KB_ERR_INPUT: it "shrank", say. */
+enum kb_status s3_source_changed(struct kb_error *err, const char *how);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Uploads of any size. Each thread takes the next part off the source, in order,
- * and sends it while others take theirs. What fits one PUT needs no threads.
+ * and sends it while others take theirs. What fits one PUT needs no threads. Long
+ * parts of a file are only measured in order; each thread then reads its own again.
  */
 #include "s3/transfer.h"
 
@@ -44,22 +45,19 @@ struct upload {
 
 struct chunk {
     unsigned number;
-    struct s3_slab *slab; /* NULL: there is none */
-    size_t size;
+    struct s3_slab *slab; /* its bytes; NULL: they are not held */
+    struct s3_span span;  /* but sent from here */
+    uint64_t size;        /* without slab 0: there is none */
     uint8_t sha256[32]; /* of all bytes up to its end, which the journal knows it by */
 };
 
 static struct kb_bytes chunk_bytes(const struct chunk *chunk)
 {
-    return (struct kb_bytes){chunk->slab->data, chunk->size};
+    return chunk->slab ? (struct kb_bytes){chunk->slab->data, (size_t)chunk->size}
+                       : (struct kb_bytes){NULL, 0};
 }
 
 /* --- the source --------------------------------------------------------------------------- */
-
-static enum kb_status changed(struct kb_error *err, const char *how)
-{
-    return kb_error_set(err, KB_ERR_INPUT, "the source %s while it was being sent", how);
-}
 
 /* Fills `out`, or less at the end. */
 static enum kb_status read_source(struct upload *run, uint8_t *out, size_t room, size_t *got,
@@ -84,8 +82,8 @@ static enum kb_status read_source(struct upload *run, uint8_t *out, size_t room,
     if (run->source->size == KB_S3_SIZE_UNKNOWN)
         return KB_OK;
     if (run->size > run->source->size)
-        return changed(err, "grew");
-    return run->ended && run->size < run->source->size ? changed(err, "shrank") : KB_OK;
+        return s3_source_changed(err, "grew");
+    return run->ended && run->size < run->source->size ? s3_source_changed(err, "shrank") : KB_OK;
 }
 
 /* Whether there is nothing more. */
@@ -105,6 +103,7 @@ static enum kb_status look_ahead(struct upload *run, struct kb_error *err)
 static enum kb_status read_chunk(struct upload *run, struct chunk *chunk, struct kb_error *err)
 {
     enum kb_status status = KB_OK;
+    size_t got = 0;
 
     chunk->number = run->count + 1;
     if (run->first) {
@@ -128,7 +127,8 @@ static enum kb_status read_chunk(struct upload *run, struct chunk *chunk, struct
     status = s3_pool_take(&run->pool, &chunk->slab,
                           (size_t)s3_plan_size(&run->plan, chunk->number), err);
     if (status == KB_OK)
-        status = read_source(run, chunk->slab->data, chunk->slab->size, &chunk->size, err);
+        status = read_source(run, chunk->slab->data, chunk->slab->size, &got, err);
+    chunk->size = got;
     if (status == KB_OK && chunk->size == 0) {
         s3_pool_give(&run->pool, chunk->slab);
         chunk->slab = NULL;
@@ -138,13 +138,54 @@ static enum kb_status read_chunk(struct upload *run, struct chunk *chunk, struct
     return status;
 }
 
+static enum kb_status peek_digest(const struct upload *run, struct chunk *chunk,
+                                  struct kb_error *err)
+{
+    if (!run->options->journal && !run->known)
+        return KB_OK;
+    return kb_digest_peek(run->digest, chunk->sha256, err);
+}
+
 /* In the parts' order. */
 static enum kb_status hash_chunk(struct upload *run, struct chunk *chunk, struct kb_error *err)
 {
     enum kb_status status = kb_digest_update(run->digest, chunk_bytes(chunk), err);
 
-    if (status == KB_OK && (run->options->journal || run->known))
-        status = kb_digest_peek(run->digest, chunk->sha256, err);
+    return status == KB_OK ? peek_digest(run, chunk, err) : status;
+}
+
+/* "PutObject": a request with Object Lock has to have it. */
+static bool wants_md5(const struct upload *run)
+{
+    const struct kb_s3_put *put = &run->options->put;
+
+    return (put->lock_mode && put->lock_mode[0]) || put->legal_hold;
+}
+
+/* The next part of those that are not held, hashed on the way: reading and hashing
+ * are one here, so that `reading` alone guards the digest. */
+static enum kb_status measure_chunk(struct upload *run, struct chunk *chunk, struct kb_error *err)
+{
+    uint64_t left = run->source->size - run->size;
+    struct s3_slab *piece;
+    enum kb_status status;
+
+    if (left == 0)
+        return KB_OK;
+    chunk->number = ++run->count;
+    chunk->size = left < run->plan.part_size ? left : run->plan.part_size;
+    chunk->span = (struct s3_span){.source = run->source,
+                                   .offset = run->size,
+                                   .size = chunk->size,
+                                   .stopped = &run->crew.stopped,
+                                   .with_md5 = wants_md5(run)};
+    run->size += chunk->size;
+    status = s3_pool_take(&run->pool, &piece, S3_PIECE_SIZE, err);
+    if (status == KB_OK)
+        status = s3_span_measure(&chunk->span, run->digest, piece->data, err);
+    if (status == KB_OK)
+        status = peek_digest(run, chunk, err);
+    s3_pool_give(&run->pool, piece);
     return status;
 }
 
@@ -153,7 +194,9 @@ static enum kb_status take_chunk(struct upload *run, struct chunk *chunk, struct
     enum kb_status status;
 
     pthread_mutex_lock(&run->reading);
-    status = run->broken ? KB_OK : read_chunk(run, chunk, err);
+    status = run->broken       ? KB_OK
+             : run->plan.spans ? measure_chunk(run, chunk, err)
+                               : read_chunk(run, chunk, err);
     run->broken = run->broken || status != KB_OK;
     pthread_mutex_lock(&run->hashing);
     pthread_mutex_unlock(&run->reading);
@@ -212,7 +255,7 @@ static void complete_echo(const struct kb_s3_object *echo, struct kb_s3_object *
 }
 
 /* `bytes` more are stored. The lock is held. */
-static enum kb_status progress(struct upload *run, size_t bytes, struct kb_error *err)
+static enum kb_status progress(struct upload *run, uint64_t bytes, struct kb_error *err)
 {
     run->done += bytes;
     return run->options->progress ? run->options->progress(run->options->ctx, run->done, err)
@@ -255,20 +298,38 @@ static enum kb_status find_kept(const struct upload *run, const struct chunk *ch
     return KB_OK;
 }
 
-static enum kb_status send_part(struct upload *run, const struct chunk *chunk,
-                                struct kb_error *err)
+/* *part: its size and etag. */
+static enum kb_status put_part(struct upload *run, struct chunk *chunk, struct kb_s3_part *part,
+                               struct kb_s3_object *answer, struct kb_error *err)
 {
-    const struct kb_s3_put *put = &run->options->put;
+    const struct kb_s3_source from = s3_span_view(&chunk->span);
+    struct kb_s3_part sent = {.number = chunk->number,
+                              .unsigned_payload = !run->options->sign_payload,
+                              .md5 = wants_md5(run)};
+    enum kb_status status;
+
+    if (!chunk->slab) {
+        sent.from = &from;
+        sent.sha256 = chunk->span.sha256;
+        sent.md5_hash = chunk->span.md5;
+    }
+    status = kb_s3_upload_part(run->s3, run->name, run->id, &sent, &run->options->put.encryption,
+                               chunk_bytes(chunk), answer, err);
+    s3_span_end(&chunk->span);
+    part->size = sent.size;
+    memcpy(part->etag, sent.etag, sizeof part->etag);
+    return status;
+}
+
+static enum kb_status send_part(struct upload *run, struct chunk *chunk, struct kb_error *err)
+{
     struct kb_s3_part part = {.number = chunk->number, .size = chunk->size};
     struct kb_s3_object answer = {0};
     bool echoed = false;
     enum kb_status status = tell_journal(run, &part, chunk->sha256, err);
 
-    part.unsigned_payload = !run->options->sign_payload;
-    part.md5 = (put->lock_mode && put->lock_mode[0]) || put->legal_hold;
     if (status == KB_OK)
-        status = kb_s3_upload_part(run->s3, run->name, run->id, &part, &put->encryption,
-                                   chunk_bytes(chunk), &answer, err);
+        status = put_part(run, chunk, &part, &answer, err);
     if (status == KB_OK) {
         pthread_mutex_lock(&run->crew.lock);
         echoed = check_echo(run, &answer);
@@ -310,7 +371,7 @@ static void store_chunks(void *ctx)
         struct kb_error error = {0};
 
         status = take_chunk(run, &chunk, &error);
-        more = chunk.slab != NULL;
+        more = chunk.slab || chunk.size;
         if (status == KB_OK && more)
             status = store_chunk(run, &chunk, &error);
         s3_pool_give(&run->pool, chunk.slab);
@@ -446,7 +507,7 @@ static enum kb_status start(struct upload *run, unsigned connections, struct kb_
 {
     const struct kb_s3_encryption *encryption = &run->options->put.encryption;
     enum kb_status status =
-        s3_plan_make(&run->plan, run->options, run->source->size, connections, err);
+        s3_plan_make(&run->plan, run->options, run->source, connections, err);
 
     s3_crew_init(&run->crew);
     s3_pool_init(&run->pool, run->plan.memory);
@@ -482,7 +543,7 @@ enum kb_status kb_s3_upload(struct kb_s3 *s3, const struct kb_s3_name *name,
     bool single = false;
     enum kb_status status = start(&run, connections, err);
 
-    if (status == KB_OK)
+    if (status == KB_OK && !run.plan.spans)
         status = read_first(&run, &single, err);
     if (status == KB_OK)
         status = single ? put_single(&run, err) : put_parts(&run, connections, err);

@@ -239,7 +239,7 @@ static void test_transfer(void)
     struct journal journal = {.count = 0};
     const struct kb_s3_journal told = {begin, note, &journal};
     struct place place = {.stop = 10 << 20};
-    struct kb_s3_source source = {read_data, &place, KB_S3_SIZE_UNKNOWN};
+    struct kb_s3_source source = {.read = read_data, .ctx = &place, .size = KB_S3_SIZE_UNKNOWN};
     struct kb_s3_upload upload = {
         .put.encryption = {.sse = KB_S3_SSE_C, .customer_key = key},
         .part_size = KB_S3_PART_MIN, .journal = &told, .keep_on_failure = true};
@@ -280,7 +280,7 @@ static void test_empty(void)
     struct kb_s3 *s3 = open_live();
     struct kb_s3_name name = {.bucket = bucket, .key = "empty"};
     struct place place = {.at = SIZE};
-    struct kb_s3_source source = {read_data, &place, 0};
+    struct kb_s3_source source = {.read = read_data, .ctx = &place, .size = 0};
     struct kb_s3_upload upload = {.part_size = 0};
     struct kb_s3_uploaded out = {.size = 0};
     struct kb_s3_download download = {.get = {.write = check_data, .ctx = &place}};

@@ -38,8 +38,12 @@ struct fake {
     /* The upload. */
     bool begun, ended, aborted;
     bool unsigned_parts; /* they come without their hash */
+    bool md5;            /* they come with that */
     struct part parts[PARTS];
     unsigned puts, part_puts, gets;
+    unsigned tries;        /* that the client has; 0: 1 */
+    unsigned cuts;         /* so many bodies are cut in their midst, */
+    unsigned cut_status;   /* with that answer, or 0 */
     /* Faults. */
     enum trouble trouble;
     unsigned trouble_part;  /* 0: the beginning, PARTS + 1: the end of the upload */
@@ -256,6 +260,15 @@ static void check_hash(struct fake *fake, const struct httpd_request *request, b
     expect(fake, told && strcmp(told, is) == 0, "the body's hash");
 }
 
+static void check_md5(struct fake *fake, const struct httpd_request *request)
+{
+    const char *told = httpd_get(request, "content-md5");
+    char is[KB_MD5_BASE64_SIZE];
+
+    expect(fake, kb_md5_base64(is, request->body, NULL) == KB_OK, "hashing");
+    expect(fake, told && strcmp(told, is) == 0, "the body's MD5");
+}
+
 static void handle(void *ctx, const struct httpd_request *request, struct httpd_answer *answer)
 {
     struct fake *fake = ctx;
@@ -265,6 +278,8 @@ static void handle(void *ctx, const struct httpd_request *request, struct httpd_
     expect(fake, strncmp(request->path, "/bucket/k%20ey", 14) == 0, "the path");
     if (strcmp(request->method, "GET") != 0)
         check_hash(fake, request, number != NULL);
+    if (number && fake->md5)
+        check_md5(fake, request);
     if (strcmp(request->method, "PUT") == 0 && number)
         put_part(fake, request, answer, (unsigned)strtoul(number + 11, NULL, 10));
     else if (strcmp(request->method, "PUT") == 0)
@@ -305,12 +320,15 @@ static const struct kb_s3_name name = {.bucket = "bucket", .key = "k ey"};
 
 static struct kb_s3 *start(struct fake *fake)
 {
-    struct kb_s3_options options = {.aws = {.region = "r", .max_tries = 1, .connections = 3},
+    struct kb_s3_options options = {.aws = {.region = "r",
+                                            .max_tries = fake->tries ? fake->tries : 1,
+                                            .connections = 3},
                                     .style = KB_S3_STYLE_PATH};
     struct kb_error err = {0};
     struct kb_s3 *s3;
 
     fake->server = httpd_start(handle, fake);
+    httpd_refuse_bodies(fake->server, 3 * MIB, fake->cut_status, fake->cuts);
     options.aws.endpoint_url = httpd_url(fake->server);
     KBT_OK(kb_s3_open(&s3, &options, &err), &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s3);
@@ -604,22 +622,46 @@ static void test_upload_usage(void)
     clear(&fake);
 }
 
+static enum kb_status read_nowhere(void *ctx, uint64_t offset, uint8_t *out, size_t room,
+                                   size_t *got, struct kb_error *err)
+{
+    (void)ctx;
+    (void)offset;
+    (void)out;
+    (void)room;
+    *got = 0;
+    return kb_error_set(err, KB_ERR_SYSTEM, "nothing is read");
+}
+
 static void check_plan(uint64_t asked, uint64_t size, uint64_t part, size_t memory)
 {
     struct kb_s3_upload options = {.part_size = asked};
+    struct kb_s3_source source = {.size = size};
+    uint64_t largest = size == KB_S3_SIZE_UNKNOWN ? 5 * part : part;
     struct s3_plan plan;
     struct kb_error err = {0};
 
-    KBT_OK(s3_plan_make(&plan, &options, size, 4, &err), &err);
+    KBT_OK(s3_plan_make(&plan, &options, &source, 4, &err), &err);
     CU_ASSERT_EQUAL(plan.part_size, part);
     CU_ASSERT_EQUAL(plan.memory, memory);
-    CU_ASSERT_EQUAL(s3_plan_size(&plan, KB_S3_PARTS_MAX),
-                    size == KB_S3_SIZE_UNKNOWN ? 5 * part : part);
+    CU_ASSERT_EQUAL(s3_plan_size(&plan, KB_S3_PARTS_MAX), largest);
+    CU_ASSERT(!plan.spans);
+    /* Of a file nothing else than memory changes. */
+    source.read_at = read_nowhere;
+    KBT_OK(s3_plan_make(&plan, &options, &source, 4, &err), &err);
+    CU_ASSERT_EQUAL(plan.part_size, part);
+    CU_ASSERT_EQUAL(plan.spans, size != KB_S3_SIZE_UNKNOWN && part > 8 * MIB);
+    CU_ASSERT_EQUAL(plan.memory, plan.spans ? S3_PIECE_SIZE : memory);
+    CU_ASSERT_EQUAL(plan.single, plan.spans ? 8 * MIB : part);
+    options.memory_max = part;
+    KBT_OK(s3_plan_make(&plan, &options, &source, 4, &err), &err);
+    CU_ASSERT(!plan.spans);
 }
 
 static void test_plan(void)
 {
     struct kb_s3_upload options = {.part_size = 0};
+    const struct kb_s3_source unknown = {.size = KB_S3_SIZE_UNKNOWN};
     struct s3_plan plan;
     struct kb_error err = {0};
     uint64_t sum = 0;
@@ -631,10 +673,277 @@ static void test_plan(void)
     check_plan(5 * MIB, 50000 * MIB, 5 * MIB, 20 * MIB);
     check_plan(5 * MIB, KB_S3_SIZE_UNKNOWN, 5 * MIB, 25 * MIB);
     check_plan(0, KB_S3_SIZE_UNKNOWN, 8 * MIB, 40 * MIB);
-    KBT_OK(s3_plan_make(&plan, &options, KB_S3_SIZE_UNKNOWN, 4, &err), &err);
+    check_plan(200 * MIB, 1024 * MIB, 200 * MIB, 800 * MIB);
+    KBT_OK(s3_plan_make(&plan, &options, &unknown, 4, &err), &err);
     for (unsigned i = 1; i <= KB_S3_PARTS_MAX; i++)
         sum += s3_plan_size(&plan, i);
     CU_ASSERT_EQUAL(sum, 30000 * 8 * MIB);
+}
+
+/* --- parts that are sent from a file ------------------------------------------------------------ */
+
+enum { LONG_PART = 6 << 20 };
+
+struct file {
+    size_t size;
+    /* Other bytes, or fewer, are there once so many were read at all. */
+    uint64_t change_after, shrink_after, fail_after;
+    size_t change_at; /* that byte */
+    pthread_mutex_t lock;
+    uint64_t bytes_read;
+};
+
+static enum kb_status never_read(void *ctx, uint8_t *out, size_t room, size_t *size,
+                                 struct kb_error *err)
+{
+    (void)ctx;
+    (void)out;
+    (void)room;
+    *size = 0;
+    CU_FAIL("a file is read from its start");
+    return kb_error_set(err, KB_ERR_SYSTEM, "not so");
+}
+
+static enum kb_status read_file_at(void *ctx, uint64_t offset, uint8_t *out, size_t room,
+                                   size_t *got, struct kb_error *err)
+{
+    struct file *file = ctx;
+    uint64_t size = file->size, before;
+
+    pthread_mutex_lock(&file->lock);
+    before = file->bytes_read;
+    if (file->shrink_after && before >= file->shrink_after)
+        size = file->change_at;
+    *got = offset < size ? (size_t)(size - offset) : 0;
+    if (*got > room || *got > 100003)
+        *got = room < 100003 ? room : 100003;
+    file->bytes_read += *got;
+    pthread_mutex_unlock(&file->lock);
+    if (file->fail_after && before >= file->fail_after)
+        return kb_error_set(err, KB_ERR_SYSTEM, "the disk is broken");
+    memcpy(out, data + offset, *got);
+    if (file->change_after && before >= file->change_after && offset <= file->change_at &&
+        file->change_at < offset + *got)
+        out[file->change_at - offset] ^= 1;
+    return KB_OK;
+}
+
+static const struct kb_s3_upload from_file = {.part_size = LONG_PART, .memory_max = 5 * MIB};
+
+static enum kb_status upload_file(struct fake *fake, const struct kb_s3_upload *options,
+                                  struct file *file, struct kb_s3_uploaded *out,
+                                  struct kb_error *err)
+{
+    struct kb_s3 *s3 = start(fake);
+    const struct kb_s3_source source = {
+        .read = never_read, .ctx = file, .size = file->size, .read_at = read_file_at};
+    enum kb_status status;
+
+    pthread_mutex_init(&file->lock, NULL);
+    *out = (struct kb_s3_uploaded){.size = 0};
+    *err = (struct kb_error){.status = KB_OK};
+    status = kb_s3_upload(s3, &name, options, &source, out, err);
+    CU_ASSERT_EQUAL(status, err->status);
+    say(err);
+    kb_s3_object_free(&out->object);
+    stop(fake, s3);
+    pthread_mutex_destroy(&file->lock);
+    return status;
+}
+
+static void check_stored(const struct fake *fake, const struct kb_s3_uploaded *out, size_t size)
+{
+    CU_ASSERT(fake->ended && !fake->aborted);
+    CU_ASSERT_EQUAL(out->size, size);
+    CU_ASSERT_EQUAL(out->parts, (size + LONG_PART - 1) / LONG_PART);
+    CU_ASSERT_EQUAL_FATAL(fake->size, size);
+    CU_ASSERT(memcmp(fake->bytes, data, size) == 0);
+    check_sha256(out->sha256, data, size);
+}
+
+/* In all ways that the parts' hashes are sent or not; over one connection and several. */
+static void test_file_sizes(void)
+{
+    static const size_t sizes[] = {5 * MIB + 1,       LONG_PART - 1,     LONG_PART, LONG_PART + 1,
+                                   2 * LONG_PART - 1, 2 * LONG_PART + 1, 26 * MIB};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (unsigned how = 0; how < 8; how += i == 5 ? 1 : 5) {
+            struct fake fake = {.md5 = how & 4, .unsigned_parts = (how & 3) == 1};
+            struct kb_s3_upload options = from_file;
+            struct file file = {.size = sizes[i]};
+            struct kb_s3_uploaded out;
+            struct kb_error err;
+            uint64_t done = 0;
+
+            secure = how & 1;
+            options.sign_payload = how & 2;
+            options.put.legal_hold = how & 4;
+            options.connections = how == 3 ? 1 : 0;
+            options.progress = note_progress;
+            options.ctx = &done;
+            CU_ASSERT_EQUAL(upload_file(&fake, &options, &file, &out, &err), KB_OK);
+            check_stored(&fake, &out, sizes[i]);
+            CU_ASSERT_EQUAL(done, sizes[i]);
+            clear(&fake);
+        }
+    secure = false;
+}
+
+/* The connection ends in the midst of a part, or an error comes there: the part is sent again
+ * from its start. Its hash of before the cut does not count. */
+static void test_file_cut(void)
+{
+    for (unsigned status = 0; status <= 503; status += 503) {
+        struct fake fake = {.tries = 3, .cuts = 2, .cut_status = status};
+        struct file file = {.size = 20 * MIB};
+        struct kb_s3_uploaded out;
+        struct kb_error err;
+
+        CU_ASSERT_EQUAL(upload_file(&fake, &from_file, &file, &out, &err), KB_OK);
+        check_stored(&fake, &out, 20 * MIB);
+        CU_ASSERT_EQUAL(fake.part_puts, 4);
+        clear(&fake);
+        /* Refused for good. */
+        fake = (struct fake){.tries = 2, .cuts = 99, .cut_status = status};
+        CU_ASSERT_EQUAL(upload_file(&fake, &from_file, &file, &out, &err), KB_ERR_REMOTE);
+        CU_ASSERT(fake.aborted && !fake.ended && !fake.part_puts);
+        clear(&fake);
+    }
+}
+
+/* Nothing of a part that is another one when it is sent arrives. */
+static void test_file_changes(void)
+{
+    static const size_t places[] = {0, 3 * MIB, LONG_PART - 1, LONG_PART, 2 * LONG_PART + 7};
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (unsigned shrinks = 0; shrinks <= 1; shrinks++) {
+            struct fake fake = {.size = 0};
+            struct kb_s3_upload options = from_file;
+            struct file file = {.size = 2 * LONG_PART + 8, .change_at = places[i]};
+            unsigned part = (unsigned)(places[i] / LONG_PART);
+            struct kb_s3_uploaded out;
+            struct kb_error err;
+
+            /* One connection: parts are measured and sent in turn. So many bytes were read
+             * when this one is about to be sent. */
+            options.connections = 1;
+            *(shrinks ? &file.shrink_after : &file.change_after) =
+                part == 2 ? 4 * LONG_PART + 8 : (2 * part + 1) * (uint64_t)LONG_PART;
+            CU_ASSERT_EQUAL(upload_file(&fake, &options, &file, &out, &err), KB_ERR_INPUT);
+            CU_ASSERT_STRING_EQUAL(err.text, shrinks
+                                                 ? "the source shrank while it was being sent"
+                                                 : "the source has changed while it was being sent");
+            CU_ASSERT(fake.aborted && !fake.ended);
+            CU_ASSERT(!fake.parts[part].bytes);
+            clear(&fake);
+        }
+}
+
+/* The size is not what was told, or reading fails, in either pass. */
+static void test_file_source(void)
+{
+    struct fake fake = {.size = 0};
+    struct file file = {.size = 20 * MIB, .shrink_after = 1, .change_at = 13 * MIB};
+    struct kb_s3_uploaded out;
+    struct kb_error err;
+
+    CU_ASSERT_EQUAL(upload_file(&fake, &from_file, &file, &out, &err), KB_ERR_INPUT);
+    CU_ASSERT_STRING_EQUAL(err.text, "the source shrank while it was being sent");
+    CU_ASSERT(fake.aborted && !fake.ended);
+    clear(&fake);
+    for (uint64_t at = 1; at < 40 * MIB; at += 4 * MIB) {
+        fake = (struct fake){.size = 0};
+        file = (struct file){.size = 20 * MIB, .fail_after = at};
+        CU_ASSERT_EQUAL(upload_file(&fake, &from_file, &file, &out, &err), KB_ERR_SYSTEM);
+        CU_ASSERT_STRING_EQUAL(err.text, "the disk is broken");
+        CU_ASSERT(fake.aborted && !fake.ended);
+        clear(&fake);
+    }
+}
+
+static void test_file_grows(void)
+{
+    struct fake fake = {.size = 0};
+    struct kb_s3 *s3 = start(&fake);
+    struct file file = {.size = 20 * MIB + 1};
+    const struct kb_s3_source source = {
+        .read = never_read, .ctx = &file, .size = 20 * MIB, .read_at = read_file_at};
+    struct kb_s3_uploaded out = {.size = 0};
+    struct kb_error err = {0};
+
+    pthread_mutex_init(&file.lock, NULL);
+    CU_ASSERT_EQUAL(kb_s3_upload(s3, &name, &from_file, &source, &out, &err), KB_ERR_INPUT);
+    CU_ASSERT_STRING_EQUAL(err.text, "the source grew while it was being sent");
+    kb_s3_object_free(&out.object);
+    stop(&fake, s3);
+    CU_ASSERT(fake.aborted && !fake.ended);
+    pthread_mutex_destroy(&file.lock);
+    clear(&fake);
+}
+
+static void test_file_resume(void)
+{
+    for (unsigned part = 1; part <= 4; part++)
+        for (unsigned changes = 0; changes <= 1; changes++) {
+            struct fake fake = {.trouble = DROP, .trouble_part = part};
+            struct journal journal = {.count = 0};
+            const struct kb_s3_journal told = {journal_begin, journal_part, &journal};
+            struct kb_s3_upload options = from_file;
+            struct file file = {.size = 20 * MIB};
+            struct kb_s3_uploaded out;
+            struct kb_error err;
+
+            options.connections = 1;
+            options.journal = &told;
+            options.keep_on_failure = true;
+            CU_ASSERT_EQUAL(upload_file(&fake, &options, &file, &out, &err), KB_ERR_REMOTE);
+            CU_ASSERT(!fake.aborted && !fake.ended);
+            for (size_t i = 0; i < journal.count; i++)
+                CU_ASSERT(!journal.told[i].part.from && !journal.told[i].part.sha256);
+            fake.trouble = NO_TROUBLE;
+            options.resume = journal.id;
+            options.known = journal.told;
+            options.known_count = journal.count;
+            options.connections = 3;
+            data[0] ^= (uint8_t)changes;
+            CU_ASSERT_EQUAL(upload_file(&fake, &options, &file, &out, &err),
+                            changes ? KB_ERR_INPUT : KB_OK);
+            if (!changes) {
+                check_stored(&fake, &out, 20 * MIB);
+                CU_ASSERT_EQUAL(out.parts_kept, part - 1);
+            }
+            data[0] ^= (uint8_t)changes;
+            clear(&fake);
+        }
+}
+
+/* What fits, or is not known to be long, is read once and in order. */
+static void test_file_short(void)
+{
+    struct fake fake = {.size = 0};
+    struct kb_s3_upload options = from_file;
+    struct source bytes = {.size = 5 * MIB};
+    struct kb_s3_source source = {
+        .read = read_source, .ctx = &bytes, .size = 5 * MIB, .read_at = read_nowhere};
+    struct kb_s3 *s3 = start(&fake);
+    struct kb_s3_uploaded out = {.size = 0};
+    struct kb_error err = {0};
+
+    KBT_OK(kb_s3_upload(s3, &name, &options, &source, &out, &err), &err);
+    CU_ASSERT(fake.puts == 1 && fake.size == 5 * MIB);
+    kb_s3_object_free(&out.object);
+    free(fake.stored);
+    fake.stored = NULL;
+    options.memory_max = LONG_PART;
+    bytes = (struct source){.size = 20 * MIB};
+    source.size = 20 * MIB;
+    KBT_OK(kb_s3_upload(s3, &name, &options, &source, &out, &err), &err);
+    kb_s3_object_free(&out.object);
+    stop(&fake, s3);
+    check_stored(&fake, &out, 20 * MIB);
+    clear(&fake);
 }
 
 /* --- failures and what follows ---------------------------------------------------------------- */
@@ -1074,6 +1383,13 @@ int main(int argc, char **argv)
         {"upload read error", test_upload_read_error},
         {"upload usage", test_upload_usage},
         {"plan", test_plan},
+        {"file sizes", test_file_sizes},
+        {"file cut", test_file_cut},
+        {"file changes", test_file_changes},
+        {"file source", test_file_source},
+        {"file grows", test_file_grows},
+        {"file resume", test_file_resume},
+        {"file short", test_file_short},
         {"resume", test_resume},
         {"resume refused", test_resume_refused},
         {"resume other", test_resume_other},
