@@ -59,6 +59,23 @@ static enum kb_status read_file(void *ctx, uint8_t *out, size_t room, size_t *si
     return status;
 }
 
+/* Parts that are too long for memory are read so, by several threads. */
+static enum kb_status read_file_at(void *ctx, uint64_t offset, uint8_t *out, size_t room,
+                                   size_t *got, struct kb_error *err)
+{
+    const struct put_file *file = ctx;
+    enum kb_status status = cli_stopped(err);
+    ssize_t size = -1;
+
+    while (status == KB_OK && size < 0) {
+        size = pread(file->fd, out, room, (off_t)offset);
+        if (size < 0 && errno != EINTR)
+            status = kb_error_errno(err, KB_ERR_SYSTEM, errno, "it cannot be read");
+    }
+    *got = size > 0 ? (size_t)size : 0;
+    return status;
+}
+
 /* A file that changes under the upload must not be taken for the one before. */
 static enum kb_status identify(struct put_file *file, const struct stat *there,
                                struct kb_error *err)
@@ -123,10 +140,12 @@ static enum kb_status open_file(void *ctx, struct kb_s3_source *source, struct k
         return status;
     }
     file->told = 0;
-    *source = (struct kb_s3_source){.read = read_file,
-                                    .ctx = file,
-                                    .size = S_ISREG(there.st_mode) ? (uint64_t)there.st_size
-                                                                   : KB_S3_SIZE_UNKNOWN};
+    *source = (struct kb_s3_source){.read = read_file, .ctx = file, .size = KB_S3_SIZE_UNKNOWN};
+    if (S_ISREG(there.st_mode)) {
+        source->size = (uint64_t)there.st_size;
+        /* Standard input may be in the midst of a file. */
+        source->read_at = file->path ? read_file_at : NULL;
+    }
     return KB_OK;
 }
 

@@ -52,6 +52,15 @@ for size in 0 1 5242879 5242880 5242881 11000000; do
     check "$size bytes of a pipe" cmp -s sized back
     check "$size bytes are told" [ "$(s3 head "$b/sized" | sed -n 's/^size *//p')" = $size ]
 done
+# Parts of more than 8 MiB are sent from the file, not from memory.
+for parts in 9M:2 12M:1; do
+    for signed in '' --sign-payload; do
+        expect 0 "\"parts\":${parts#*:}" s3 put --json $signed --part-size ${parts%:*} sized "$b/sized"
+        s3 cat "$b/sized" >back
+        check "a file in parts of ${parts%:*}" cmp -s sized back
+        check 'its SHA-256' [ "$(field sha256 "$b/sized")" = "$(sha256sum sized | cut -d' ' -f1)" ]
+    done
+done
 (cat sized; sleep 0.3; cat page) | put --part-size 5M - "$b/slow"
 cat sized page >both
 check 'a pipe that pauses' sh -c "'$KEYBRIDGE' s3 cat $b/slow | cmp -s - both"
