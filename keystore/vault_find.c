@@ -62,10 +62,11 @@ static enum kb_status find(struct search *search, struct kb_error *err)
                                 "scope = substr(?1, 1, length(scope)) "
                                 "ORDER BY length(scope) DESC, row DESC LIMIT 1";
     const char *text = search->which ? search->which : search->path;
+    const struct vault_cell parameter = vault_text(text);
     struct vault_query query = {.table = VAULT_KEYS,
                                 .where = search->which ? one : scope,
                                 .kinds = "t",
-                                .parameters = {vault_text(text)}};
+                                .parameters = &parameter};
     struct vault_reader reader = {take_key, NULL, search};
     enum kb_status status = vault_rows_read(search->vault, &query, &reader, err);
 
@@ -141,23 +142,39 @@ static enum kb_status may_release(const struct kb_vault_key *key, bool encrypt,
     return KB_OK;
 }
 
+/* KB_OK with *is false when it is not what the row says. */
+static enum kb_status is_key(bool *is, const struct kb_data_key *key, struct kb_bytes value,
+                             const char *fingerprint, struct kb_error *err)
+{
+    char found[KB_S3_FINGERPRINT_SIZE];
+    enum kb_status status = kb_md5_base64(found, value, err);
+
+    *is = status == KB_OK && key->status == KB_OK && key->size == KEY_SIZE &&
+          strcmp(found, fingerprint) == 0;
+    return status;
+}
+
+static void set_wrapped(struct kb_data_key *out, const void *wrapped, size_t size)
+{
+    *out = (struct kb_data_key){.algorithm = KB_WRAP_AES, .wrapped_size = (uint16_t)size};
+    memcpy(out->wrapped, wrapped, size);
+}
+
 static enum kb_status unwrap(const struct search *search, struct kb_secret **out,
                              struct kb_error *err)
 {
-    struct kb_data_key key = {.algorithm = KB_WRAP_AES,
-                              .wrapped_size = (uint16_t)search->wrapped_size};
-    char fingerprint[KB_S3_FINGERPRINT_SIZE];
+    struct kb_data_key key;
     struct kb_vault *vault = search->vault;
+    bool is = false;
     enum kb_status status = kb_secret_new(out, KEY_SIZE, err);
 
     if (status != KB_OK)
         return status;
-    memcpy(key.wrapped, search->wrapped, search->wrapped_size);
+    set_wrapped(&key, search->wrapped, search->wrapped_size);
     status = kb_token_unwrap_keys(vault->token, vault->wrap_key, &key, 1, *out, err);
     if (status == KB_OK)
-        status = kb_md5_base64(fingerprint, kb_secret_view(*out), err);
-    if (status == KB_OK && (key.status != KB_OK || key.size != KEY_SIZE ||
-                            strcmp(fingerprint, search->key.fingerprint) != 0))
+        status = is_key(&is, &key, kb_secret_view(*out), search->key.fingerprint, err);
+    if (status == KB_OK && !is)
         status = kb_error_set(err, KB_ERR_AUTH, "key %s does not come out of its wrapping",
                               search->key.id);
     if (status != KB_OK) {
@@ -198,6 +215,116 @@ enum kb_status kb_vault_release(struct kb_vault *vault, const char *id, bool enc
     if (status != KB_OK) {
         kb_secret_free(*out);
         *out = NULL;
+    }
+    return status;
+}
+
+/* --- several ------------------------------------------------------------------------------ */
+
+struct several {
+    struct kb_vault *vault;
+    const char *const *ids;
+    size_t n;                                /* ids */
+    size_t count;                            /* keys that were found, each once: */
+    struct kb_data_key keys[KB_VAULT_BATCH_MAX];
+    char found[KB_VAULT_BATCH_MAX][KB_VAULT_ID_SIZE];
+    char fingerprints[KB_VAULT_BATCH_MAX][KB_S3_FINGERPRINT_SIZE];
+};
+
+/* The file's indexes are under no MAC, so it may be one that nobody asked for: no id is that. */
+static enum kb_status take_one_of(void *ctx, const struct vault_row *row, struct kb_error *err)
+{
+    const struct kb_bytes *wrapped = &row->cells[KEY_WRAPPED].bytes;
+    struct several *several = ctx;
+    struct kb_vault_key view;
+    enum kb_status status = vault_key_view(several->vault, &view, row, err);
+
+    if (status != KB_OK || may_release(&view, false, NULL) != KB_OK)
+        return status;
+    if (several->count == several->n || wrapped->size > KB_TOKEN_WRAPPED_MAX)
+        return vault_damaged(several->vault, "its index of keys is wrong", err);
+    set_wrapped(&several->keys[several->count], wrapped->data, wrapped->size);
+    memcpy(several->found[several->count], view.id, sizeof view.id);
+    memcpy(several->fingerprints[several->count], view.fingerprint, sizeof view.fingerprint);
+    several->count++;
+    return KB_OK;
+}
+
+static enum kb_status find_several(struct several *several, struct kb_error *err)
+{
+    struct vault_cell parameters[KB_VAULT_BATCH_MAX];
+    char where[VAULT_WHERE_SIZE], kinds[KB_VAULT_BATCH_MAX + 1] = "";
+    const struct vault_query query = {
+        .table = VAULT_KEYS, .where = where, .kinds = kinds, .parameters = parameters};
+    const struct vault_reader reader = {take_one_of, vault_row_pass_over, several};
+
+    vault_where_write(where, "WHERE id IN", several->n, "");
+    memset(kinds, 't', several->n);
+    for (size_t i = 0; i < several->n; i++)
+        parameters[i] = vault_text(several->ids[i]);
+    return vault_rows_read(several->vault, &query, &reader, err);
+}
+
+/* Key `at`, to all that asked for it. */
+static enum kb_status give_key_to(const struct several *several, size_t at, struct kb_bytes value,
+                                  struct kb_secret **plain, struct kb_error *err)
+{
+    bool is;
+    enum kb_status status =
+        is_key(&is, &several->keys[at], value, several->fingerprints[at], err);
+
+    for (size_t i = 0; i < several->n && status == KB_OK && is; i++)
+        if (!plain[i] && strcmp(several->ids[i], several->found[at]) == 0)
+            status = kb_secret_copy(&plain[i], value, err);
+    return status;
+}
+
+static enum kb_status unwrap_several(struct several *several, struct kb_secret **plain,
+                                     struct kb_error *err)
+{
+    const struct kb_vault *vault = several->vault;
+    struct kb_secret *values = NULL;
+    enum kb_status status = kb_secret_new(&values, several->count * KEY_SIZE, err);
+
+    if (status == KB_OK)
+        status = kb_token_unwrap_keys(vault->token, vault->wrap_key, several->keys,
+                                      several->count, values, err);
+    for (size_t at = 0; at < several->count && status == KB_OK; at++)
+        status = give_key_to(several, at,
+                             (struct kb_bytes){kb_secret_view(values).data + at * KEY_SIZE,
+                                               KEY_SIZE},
+                             plain, err);
+    kb_secret_free(values);
+    return status;
+}
+
+enum kb_status kb_vault_release_many(struct kb_vault *vault, const char *const *ids, size_t n,
+                                     struct kb_secret **plain, struct kb_error *err)
+{
+    struct several *several;
+    enum kb_status status;
+
+    memset(plain, 0, n * sizeof *plain);
+    if (n == 0 || n > KB_VAULT_BATCH_MAX)
+        return kb_error_set(err, KB_ERR_USAGE, "1 to %d keys are released at once, not %zu",
+                            KB_VAULT_BATCH_MAX, n);
+    several = calloc(1, sizeof *several);
+    if (!several)
+        return kb_error_set(err, KB_ERR_MEMORY, "no memory for keys");
+    several->vault = vault;
+    several->ids = ids;
+    several->n = n;
+    status = vault_enter(vault, err);
+    if (status == KB_OK) {
+        status = find_several(several, err);
+        if (status == KB_OK && several->count)
+            status = unwrap_several(several, plain, err);
+        status = vault_leave(vault, status);
+    }
+    free(several);
+    for (size_t i = 0; i < n && status != KB_OK; i++) {
+        kb_secret_free(plain[i]);
+        plain[i] = NULL;
     }
     return status;
 }

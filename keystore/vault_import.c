@@ -246,15 +246,17 @@ static enum kb_status take_object(struct importing *importing, const cJSON *json
     struct kb_vault_object *object = &importing->objects[importing->object_count];
     struct comparing comparing = {vault, object, false};
     struct vault_reader reader = {compare, NULL, &comparing};
-    struct vault_query query = {.table = VAULT_OBJECTS,
-                                .where = "WHERE bucket = ?1 AND object_key = ?2",
-                                .kinds = "tt"};
+    struct vault_cell name[2];
+    const struct vault_query query = {.table = VAULT_OBJECTS,
+                                      .where = "WHERE bucket = ?1 AND object_key = ?2",
+                                      .kinds = "tt",
+                                      .parameters = name};
     enum kb_status status = parse_object(importing, object, json, err);
 
     importing->moving->objects++;
     if (status == KB_OK) {
-        query.parameters[0] = vault_text(object->bucket);
-        query.parameters[1] = vault_text(object->object_key);
+        name[0] = vault_text(object->bucket);
+        name[1] = vault_text(object->object_key);
         status = vault_rows_read(vault, &query, &reader, err);
     }
     importing->out->objects_known += comparing.known;

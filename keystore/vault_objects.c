@@ -177,10 +177,11 @@ static enum kb_status note_key(void *ctx, const struct vault_row *row, struct kb
 static enum kb_status read_key(struct kb_vault *vault, int64_t row, char id[KB_VAULT_ID_SIZE],
                                struct kb_error *err)
 {
+    const struct vault_cell number = vault_integer((uint64_t)row);
     const struct vault_query query = {.table = VAULT_OBJECTS,
                                       .where = "WHERE row = ?1",
                                       .kinds = "i",
-                                      .parameters = {vault_integer((uint64_t)row)}};
+                                      .parameters = &number};
     const struct vault_reader reader = {note_key, vault_row_pass_over, id};
 
     id[0] = 0;
@@ -215,12 +216,21 @@ struct walk {
     void *ctx;
 };
 
+static bool is_one_of(const struct kb_vault_query *query, const char *object_key)
+{
+    for (size_t i = 0; i < query->count; i++)
+        if (strcmp(query->object_keys[i], object_key) == 0)
+            return true;
+    return false;
+}
+
 /* The file's indexes are under no MAC: what they lead to must be what was asked for. */
 static bool is_wanted(const struct kb_vault_query *query, const struct kb_vault_object *object)
 {
     const char *key = query->object_key;
 
-    return (!query->endpoint || strcmp(query->endpoint, object->endpoint) == 0) &&
+    return (!query->count || is_one_of(query, object->object_key)) &&
+           (!query->endpoint || strcmp(query->endpoint, object->endpoint) == 0) &&
            (!query->bucket || strcmp(query->bucket, object->bucket) == 0) &&
            (!key || (query->prefix ? strncmp(key, object->object_key, strlen(key)) == 0
                                    : strcmp(key, object->object_key) == 0));
@@ -237,6 +247,28 @@ static enum kb_status give_object(void *ctx, const struct vault_row *row, struct
     if (walk->query->version && strcmp(walk->query->version, view.version) != 0)
         return status;
     return status == KB_OK ? walk->each(walk->ctx, &view, err) : status;
+}
+
+static enum kb_status read_several(const struct walk *walk, const struct vault_reader *reader,
+                                   struct kb_error *err)
+{
+    struct vault_cell parameters[2 + KB_VAULT_BATCH_MAX];
+    char where[VAULT_WHERE_SIZE], kinds[2 + KB_VAULT_BATCH_MAX + 1] = "tt";
+    const struct kb_vault_query *query = walk->query;
+    const struct vault_query rows = {
+        .table = VAULT_OBJECTS, .where = where, .kinds = kinds, .parameters = parameters};
+
+    if (query->count > KB_VAULT_BATCH_MAX || !query->bucket)
+        return kb_error_set(err, KB_ERR_USAGE, "at most %d objects of one bucket are looked up "
+                            "at once", KB_VAULT_BATCH_MAX);
+    vault_where_write(where, "WHERE bucket = ?1 AND (?2 = '' OR endpoint = ?2) AND object_key IN",
+                      query->count, "ORDER BY row DESC");
+    parameters[0] = vault_text(query->bucket);
+    parameters[1] = vault_text(query->endpoint);
+    for (size_t i = 0; i < query->count; i++)
+        parameters[2 + i] = vault_text(query->object_keys[i]);
+    memset(kinds + 2, 't', query->count);
+    return vault_rows_read(walk->vault, &rows, reader, err);
 }
 
 enum kb_status kb_vault_each_object(struct kb_vault *vault, const struct kb_vault_query *query,
@@ -256,15 +288,18 @@ enum kb_status kb_vault_each_object(struct kb_vault *vault, const struct kb_vaul
     const char *text = query->object_key;
     struct walk walk = {vault, query, each, ctx};
     struct vault_reader reader = {give_object, NULL, &walk};
+    const struct vault_cell parameters[] = {vault_text(query->bucket), vault_text(text),
+                                            vault_text(query->endpoint)};
     struct vault_query rows = {.table = VAULT_OBJECTS,
                                .where = !text || !query->bucket ? all
                                         : query->prefix         ? some
                                                                 : one,
                                .kinds = "ttt",
-                               .parameters = {vault_text(query->bucket), vault_text(text),
-                                              vault_text(query->endpoint)}};
+                               .parameters = parameters};
     enum kb_status status = vault_enter(vault, err);
 
-    return status == KB_OK ? vault_leave(vault, vault_rows_read(vault, &rows, &reader, err))
-                           : status;
+    if (status == KB_OK)
+        status = vault_leave(vault, query->count ? read_several(&walk, &reader, err)
+                                                 : vault_rows_read(vault, &rows, &reader, err));
+    return status;
 }

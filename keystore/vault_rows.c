@@ -312,23 +312,22 @@ static enum kb_status insert_some(struct kb_vault *vault, enum vault_table table
     return status;
 }
 
-/* A parameter for the row's number, for every column, and for the MAC. */
-static void write_values(char out[64], const char *kinds)
+void vault_where_write(char out[VAULT_WHERE_SIZE], const char *before, size_t n, const char *after)
 {
-    char *end = out + snprintf(out, 64, "VALUES (?");
+    char *end = out + snprintf(out, VAULT_WHERE_SIZE, "%s (?", before);
 
-    for (; *kinds; kinds++) {
+    for (size_t i = 1; i < n; i++) {
         *end++ = ',';
         *end++ = '?';
     }
-    memcpy(end, ",?)", sizeof ",?)");
+    snprintf(end, (size_t)(out + VAULT_WHERE_SIZE - end), ") %s", after);
 }
 
 enum kb_status vault_rows_put(struct kb_vault *vault, enum vault_table table, bool add,
                               struct vault_row *rows, size_t n, struct kb_error *err)
 {
     struct kb_statement *statement;
-    char values[64];
+    char values[VAULT_WHERE_SIZE];
     enum kb_status status = KB_OK;
 
     for (size_t i = 0; i < n && status == KB_OK; i++)
@@ -338,7 +337,8 @@ enum kb_status vault_rows_put(struct kb_vault *vault, enum vault_table table, bo
             status = remove_old(vault, table, rows[i].row, err);
     if (status != KB_OK)
         return status;
-    write_values(values, tables[table].kinds);
+    /* A parameter for the row's number, for every column, and for the MAC. */
+    vault_where_write(values, "VALUES", strlen(tables[table].kinds) + 2, "");
     status = prepare(&statement, vault, table, "INSERT INTO", values, err);
     for (size_t done = 0; done < n && status == KB_OK; done += KB_TOKEN_BATCH_MAX) {
         size_t some = n - done < KB_TOKEN_BATCH_MAX ? n - done : KB_TOKEN_BATCH_MAX;

@@ -24,6 +24,7 @@ enum {
     VAULT_TEXT_MAX = 64 * 1024,             /* bytes of a text in a row */
     VAULT_READ_MAX = 4 * 1024 * 1024,       /* bytes of the rows that are read at once */
     VAULT_COUNTER_NAME = 16 + KB_VAULT_ID_SIZE,
+    VAULT_WHERE_SIZE = 128 + 2 * KB_VAULT_BATCH_MAX,
 };
 
 enum vault_table {
@@ -130,8 +131,11 @@ struct vault_query {
     enum vault_table table;
     const char *where; /* or NULL */
     const char *kinds;
-    struct vault_cell parameters[4];
+    const struct vault_cell *parameters;
 };
+
+/* "before (?,…,?) after" with n parameters, at most KB_VAULT_BATCH_MAX. */
+void vault_where_write(char out[VAULT_WHERE_SIZE], const char *before, size_t n, const char *after);
 
 /* Gives every row that was verified; views live for the call. KB_ERR_AUTH for
  * the first that was altered, unless `altered` is not NULL: it gets their numbers. */

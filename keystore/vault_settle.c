@@ -57,13 +57,13 @@ static enum kb_status find_former(struct former *former, const struct kb_vault_o
 {
     static const char where[] = "WHERE bucket = ?1 AND object_key = ?2 AND endpoint = ?3 AND "
                                 "row < ?4 AND state = 1 AND version IN ('', 'null')";
+    const struct vault_cell parameters[] = {
+        vault_text(object->bucket), vault_text(object->object_key), vault_text(object->endpoint),
+        vault_integer((uint64_t)object->row)};
     const struct vault_query query = {.table = VAULT_OBJECTS,
                                       .where = where,
                                       .kinds = "ttti",
-                                      .parameters = {vault_text(object->bucket),
-                                                     vault_text(object->object_key),
-                                                     vault_text(object->endpoint),
-                                                     vault_integer((uint64_t)object->row)}};
+                                      .parameters = parameters};
     const struct vault_reader reader = {take_former, vault_row_pass_over, former};
 
     former->object = object;

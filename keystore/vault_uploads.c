@@ -110,10 +110,11 @@ static enum kb_status take_part(void *ctx, const struct vault_row *row, struct k
 
 static enum kb_status read_upload(struct taking *taking, struct kb_error *err)
 {
+    const struct vault_cell row = vault_integer((uint64_t)taking->object_row);
     struct vault_query query = {.table = VAULT_UPLOADS,
                                 .where = "WHERE object_row = ?1",
                                 .kinds = "i",
-                                .parameters = {vault_integer((uint64_t)taking->object_row)}};
+                                .parameters = &row};
     struct vault_reader reader = {take_upload, NULL, taking};
     enum kb_status status = vault_rows_read(taking->vault, &query, &reader, err);
 

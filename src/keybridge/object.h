@@ -123,7 +123,17 @@ struct kb_object_get {
     int scratch;           /* descriptor of an empty file for plaintext that waits for its tag, or -1 */
     enum kb_status (*progress)(void *ctx, uint64_t done, struct kb_error *err);
     void *progress_ctx;
+    struct kb_object_known *known; /* of kb_objects_know, which this is object `known_at` of; NULL: */
+    size_t known_at;               /* it is looked up alone. Taken from there: good for one get */
 };
+/* Looks up the keys of n objects of one bucket (at most KB_VAULT_BATCH_MAX) that will be got, in
+ * as few calls of the token as one takes. `get` is as it will be. The caller frees it; NULL when
+ * there is nothing to look up, or no memory: then each is looked up alone. */
+struct kb_object_known;
+struct kb_object_known *kb_objects_know(struct kb_objects *objects,
+                                        const struct kb_object_get *get,
+                                        const struct kb_s3_name *names, size_t n);
+void kb_object_known_free(struct kb_object_known *known); /* NULL is ignored */
 /* Finds out how the object is protected, gets it and verifies what can be: tags of
  * client-side encryption, the SHA-256 of the inventory for whole objects, ETag and
  * size. KB_ERR_AUTH: altered, or not what the inventory says. */

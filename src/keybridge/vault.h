@@ -98,6 +98,11 @@ KB_MUST_CHECK enum kb_status kb_vault_find_scope(struct kb_vault *vault, const c
 KB_MUST_CHECK enum kb_status kb_vault_release(struct kb_vault *vault, const char *id, bool encrypt,
                                               const char *why, struct kb_secret **out,
                                               struct kb_error *err);
+/* n keys (at most KB_VAULT_BATCH_MAX) to decrypt, in as many calls of the token as one takes.
+ * plain[i] is the caller's; NULL for one that is not given out: kb_vault_release says why. */
+KB_MUST_CHECK enum kb_status kb_vault_release_many(struct kb_vault *vault, const char *const *ids,
+                                                   size_t n, struct kb_secret **plain,
+                                                   struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_vault_set_state(struct kb_vault *vault, const char *id,
                                                 enum kb_vault_state state, struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_vault_each_key(struct kb_vault *vault,
@@ -147,6 +152,8 @@ KB_MUST_CHECK enum kb_status kb_vault_remove_objects(struct kb_vault *vault, con
 struct kb_vault_query {
     const char *endpoint, *bucket, *object_key, *version;
     bool prefix;
+    const char *const *object_keys; /* in place of object_key: rows of several objects of the */
+    size_t count;                   /* bucket, at most KB_VAULT_BATCH_MAX, newest first */
 };
 KB_MUST_CHECK enum kb_status kb_vault_each_object(struct kb_vault *vault,
                                                   const struct kb_vault_query *query,

@@ -9,6 +9,7 @@ libkb_la_SOURCES += \
 	src/sealed/object_head.c \
 	src/sealed/object_instruction.c \
 	src/sealed/object_key.c \
+	src/sealed/object_known.c \
 	src/sealed/object_pipe.c src/sealed/object_pipe.h \
 	src/sealed/object_proof.c \
 	src/sealed/object_put.c src/sealed/object_put.h \

@@ -79,6 +79,12 @@ KB_MUST_CHECK enum kb_status object_row_begin(struct kb_vault_object *out,
 /* The row of what was stored and proved. */
 void object_row_end(struct kb_vault_object *row, const struct kb_object_result *result);
 
+KB_MUST_CHECK enum kb_status object_row_copy(struct kb_vault_object *out,
+                                             const struct kb_vault_object *row,
+                                             struct kb_error *err);
+/* Of this version (NULL: any), or it knows none yet; not of an object that was removed. */
+bool object_row_may_be(const struct kb_vault_object *row, const char *version);
+
 struct object_rows {
     struct kb_vault_object *rows; /* newest first, without those of removed objects */
     size_t count;
@@ -125,10 +131,11 @@ KB_MUST_CHECK enum kb_status object_find(struct object_found *out,
                                          const struct kb_object_get *get, bool tolerant,
                                          struct kb_error *err);
 void object_found_clear(struct object_found *found);
-/* Whether the inventory alone tells how to ask for the object: then row, key and encryption are
- * filled in, and of the head ETag and version. Not for what was encrypted before it was sent. */
+/* Whether the inventory alone tells how to ask for the object (object_known.c): then row, key and
+ * encryption are filled in, and of the head ETag and version. Not for what was encrypted before
+ * it was sent, nor when `get` says the key. */
 bool object_find_row(struct object_found *found, const struct kb_objects *objects,
-                     const struct kb_s3_name *name);
+                     const struct kb_s3_name *name, const struct kb_object_get *get);
 /* Whether found->head, which came since, is of what the row says. Fills in the rest. */
 bool object_find_confirm(struct object_found *found, const struct kb_objects *objects,
                          const struct kb_s3_name *name, const struct kb_object_get *get);

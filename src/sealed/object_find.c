@@ -422,41 +422,6 @@ static enum kb_status find_format(struct search *search, struct kb_error *err)
 
 /* --- by the inventory alone ------------------------------------------------------------- */
 
-/* A row of an object as it is stored, with all that a GET has to say. */
-static bool tells_all(const struct kb_vault_object *row, const struct kb_s3_name *name,
-                      enum kb_object_encryption *encryption)
-{
-    return row->state == KB_VAULT_STORED && row->etag[0] &&
-           (!name->version || object_same_version(name->version, row->version)) &&
-           kb_object_encryption_parse(encryption, row->encryption) &&
-           !object_is_client(*encryption) &&
-           (*encryption == KB_OBJECT_SSE_C) == (row->key_id[0] != 0);
-}
-
-bool object_find_row(struct object_found *found, const struct kb_objects *objects,
-                     const struct kb_s3_name *name)
-{
-    struct kb_error none = {.status = KB_OK};
-    struct object_rows rows;
-    struct kb_vault_object *row;
-
-    object_found_clear(found);
-    if (object_rows_get(&rows, objects, name, &none) != KB_OK)
-        return false;
-    row = rows.rows; /* the newest */
-    found->has_row = rows.count && tells_all(row, name, &found->encryption) &&
-                     (!row->key_id[0] || object_key_release_id(&found->key, objects, row->key_id,
-                                                               &none) == KB_OK);
-    if (found->has_row) {
-        found->row = *row;
-        memset(row, 0, sizeof *row);
-        memcpy(found->head.etag, found->row.etag, sizeof found->head.etag);
-        memcpy(found->head.version, found->row.version, sizeof found->head.version);
-    }
-    object_rows_free(&rows);
-    return found->has_row;
-}
-
 bool object_find_confirm(struct object_found *found, const struct kb_objects *objects,
                          const struct kb_s3_name *name, const struct kb_object_get *get)
 {

@@ -178,8 +178,7 @@ static enum kb_status get_known(struct object_reading *reading, bool *done, stru
     enum kb_status status;
 
     *done = false;
-    if (get->key || get->customer_key || get->try_all_keys || get->is_envelope ||
-        !object_find_row(&reading->found, reading->objects, &reading->name))
+    if (!object_find_row(&reading->found, reading->objects, &reading->name, get))
         return KB_OK;
     reading->row_encryption = reading->found.encryption;
     status = object_download(reading, &span, &known.downloaded, &error);

@@ -45,7 +45,7 @@ struct gathering {
     const char *version;
 };
 
-static enum kb_status copy_row(struct kb_vault_object *out, const struct kb_vault_object *row,
+enum kb_status object_row_copy(struct kb_vault_object *out, const struct kb_vault_object *row,
                                struct kb_error *err)
 {
     *out = *row;
@@ -58,17 +58,21 @@ static enum kb_status copy_row(struct kb_vault_object *out, const struct kb_vaul
     return kb_error_set(err, KB_ERR_MEMORY, "no memory");
 }
 
+bool object_row_may_be(const struct kb_vault_object *row, const char *version)
+{
+    return row->state != KB_VAULT_REMOVED &&
+           (!version || !row->version[0] || strcmp(row->version, version) == 0);
+}
+
 static enum kb_status take_row(void *ctx, const struct kb_vault_object *row, struct kb_error *err)
 {
     const struct gathering *gathering = ctx;
     struct object_rows *rows = gathering->rows;
     enum kb_status status;
 
-    if (row->state == KB_VAULT_REMOVED || rows->count == OBJECT_ROWS_MAX)
+    if (rows->count == OBJECT_ROWS_MAX || !object_row_may_be(row, gathering->version))
         return KB_OK;
-    if (gathering->version && row->version[0] && strcmp(row->version, gathering->version) != 0)
-        return KB_OK;
-    status = copy_row(&rows->rows[rows->count], row, err);
+    status = object_row_copy(&rows->rows[rows->count], row, err);
     rows->count += status == KB_OK;
     return status;
 }

@@ -198,6 +198,9 @@ static void the_inventory(enum token_kind kind)
     struct trial trial = trial_open(kind);
     struct kb_vault_object objects[] = {object_of("p/1", "", ""), object_of("p/2", "v1", ""),
                                         object_of("p/2", "v2", ""), object_of("q", "", "")};
+    const char *const names[] = {"q", "p", "p/2"};
+    const struct kb_vault_query too_many = {
+        .bucket = "b", .object_keys = names, .count = KB_VAULT_BATCH_MAX + 1};
     struct kb_error err = {0};
 
     KBT_OK(kb_vault_add_objects(trial.vault, objects, 4, &err), &err);
@@ -213,6 +216,15 @@ static void the_inventory(enum token_kind kind)
     lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_key = "p/2", .version = "v1"},
           "p/2@v1 ");
     lists(&trial, &(struct kb_vault_query){.endpoint = "else", .bucket = "b"}, "");
+    lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_keys = names, .count = 3},
+          "q@? p/2@v2 p/2@v1 ");
+    lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_keys = names, .count = 1},
+          "q@? ");
+    lists(&trial, &(struct kb_vault_query){.bucket = "c", .object_keys = names, .count = 3}, "");
+    lists(&trial, &(struct kb_vault_query){.endpoint = "https://s3.example", .bucket = "b",
+                                           .object_keys = &names[1], .count = 1}, "");
+    FAILS(kb_vault_each_object(trial.vault, &too_many, list_object, NULL, &err), KB_ERR_USAGE,
+          &err);
     KBT_OK(kb_vault_remove_objects(trial.vault, &objects[1].row, 1, &err), &err);
     trial_again(&trial);
     lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_key = "p/2"}, "p/2@v2 ");
@@ -666,6 +678,50 @@ static void a_row_put_back(enum token_kind kind)
     trial_close(&trial);
 }
 DEFINE_BOTH(a_row_put_back)
+
+/* Those that may be, wherever they are asked for; NULL for the rest. */
+static void many_released_at_once(enum token_kind kind)
+{
+    struct trial trial = trial_open(kind);
+    const struct kb_vault_spec spec = {KB_VAULT_FOR_OBJECT, NULL, "a/b"};
+    struct kb_vault_spec specs[KB_VAULT_BATCH_MAX];
+    struct kb_vault_key keys[KB_VAULT_BATCH_MAX];
+    struct kb_secret *plain[KB_VAULT_BATCH_MAX], *again[KB_VAULT_BATCH_MAX + 1];
+    const char *ids[KB_VAULT_BATCH_MAX + 1];
+    struct kb_error err = {0};
+
+    for (size_t i = 0; i < KB_VAULT_BATCH_MAX; i++)
+        specs[i] = spec;
+    KBT_OK(kb_vault_make(trial.vault, specs, KB_VAULT_BATCH_MAX, keys, plain, &err), &err);
+    KBT_OK(kb_vault_set_state(trial.vault, keys[3].id, KB_VAULT_DISABLED, &err), &err);
+    KBT_OK(kb_vault_set_state(trial.vault, keys[4].id, KB_VAULT_RETIRED, &err), &err);
+    edit(trial.path, "UPDATE keys SET created = created + 1 WHERE row = 6");
+    for (size_t i = 0; i < KB_VAULT_BATCH_MAX; i++)
+        ids[i] = keys[KB_VAULT_BATCH_MAX - 1 - i].id;
+    ids[0] = keys[0].id; /* twice */
+    ids[1] = "nobody";
+    KBT_OK(kb_vault_release_many(trial.vault, ids, KB_VAULT_BATCH_MAX, again, &err), &err);
+    for (size_t i = 0; i < KB_VAULT_BATCH_MAX; i++) {
+        size_t of = i == 0 ? 0 : KB_VAULT_BATCH_MAX - 1 - i;
+        bool given = i != 1 && of != 3 && of != 5;
+
+        CU_ASSERT_EQUAL(again[i] != NULL, given);
+        CU_ASSERT_TRUE(!given || kb_secret_equal(kb_secret_view(again[i]),
+                                                 kb_secret_view(plain[of])));
+        kb_secret_free(again[i]);
+    }
+    KBT_OK(kb_vault_release_many(trial.vault, &ids[1], 1, again, &err), &err);
+    CU_ASSERT_PTR_NULL(again[0]);
+    FAILS(kb_vault_release_many(trial.vault, ids, 0, again, &err), KB_ERR_USAGE, &err);
+    FAILS(kb_vault_release_many(trial.vault, ids, KB_VAULT_BATCH_MAX + 1, again, &err),
+          KB_ERR_USAGE, &err);
+    for (size_t i = 0; i < KB_VAULT_BATCH_MAX; i++) {
+        kb_vault_key_free(&keys[i]);
+        kb_secret_free(plain[i]);
+    }
+    trial_close(&trial);
+}
+DEFINE_BOTH(many_released_at_once)
 
 /* The index says where a row is, under no MAC. */
 static void an_index_that_lies(enum token_kind kind)
@@ -1205,6 +1261,7 @@ static const struct kbtest tests[] = {
     BOTH(old_copies),
     BOTH(a_copy_from_before_disabling),
     BOTH(states_and_scopes),
+    BOTH(many_released_at_once),
     BOTH(the_inventory),
     BOTH(what_is_overwritten),
     BOTH(keys_that_nothing_uses),

@@ -171,7 +171,7 @@ FIND_WRAP = -Wl,--wrap=kb_s3_realm,--wrap=kb_s3_connections,--wrap=kb_s3_is_secu
 	-Wl,--wrap=kb_s3_head_object,--wrap=kb_s3_get_object,--wrap=kb_s3_download \
 	-Wl,--wrap=kb_vault_each_object,--wrap=kb_vault_each_key,--wrap=kb_vault_find_key \
 	-Wl,--wrap=kb_vault_find_scope,--wrap=kb_vault_release,--wrap=kb_esdk_decrypt \
-	-Wl,--wrap=kb_esdk_message_info,--wrap=kb_esdk_push
+	-Wl,--wrap=kb_vault_release_many,--wrap=kb_esdk_message_info,--wrap=kb_esdk_push
 check_PROGRAMS += test_object_find
 test_object_find_SOURCES = tests/unit/test_object_find.c
 test_object_find_CPPFLAGS = $(TEST_CPPFLAGS)

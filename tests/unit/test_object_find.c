@@ -180,6 +180,14 @@ enum kb_status FAKE(kb_esdk_push)(struct kb_esdk_message *message, struct kb_byt
 
 /* --- the vault -------------------------------------------------------------------------------- */
 
+static bool is_asked_for(const struct kb_vault_query *query, const char *key)
+{
+    for (size_t i = 0; i < query->count; i++)
+        if (strcmp(query->object_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
 enum kb_status FAKE(kb_vault_each_object)(struct kb_vault *vault,
                                           const struct kb_vault_query *query,
                                           enum kb_status (*each)(void *ctx,
@@ -201,7 +209,8 @@ enum kb_status FAKE(kb_vault_each_object)(struct kb_vault *vault,
         const struct kb_vault_object *row = &world.rows[i];
 
         if (!row->endpoint || strcmp(row->endpoint, realm) != 0 ||
-            (query->object_key && !query->prefix && strcmp(query->object_key, row->object_key)))
+            (query->object_key && !query->prefix && strcmp(query->object_key, row->object_key)) ||
+            (query->count && !is_asked_for(query, row->object_key)))
             continue;
         status = each(ctx, row, err);
     }
@@ -263,6 +272,19 @@ enum kb_status FAKE(kb_vault_release)(struct kb_vault *vault, const char *id, bo
         return kb_error_set(err, KB_ERR_DENIED, "key %s is disabled", id);
     memset(plain, *id, sizeof plain);
     return kb_secret_copy(out, (struct kb_bytes){plain, sizeof plain}, err);
+}
+
+enum kb_status FAKE(kb_vault_release_many)(struct kb_vault *vault, const char *const *ids, size_t n,
+                                           struct kb_secret **plain, struct kb_error *err);
+enum kb_status FAKE(kb_vault_release_many)(struct kb_vault *vault, const char *const *ids, size_t n,
+                                           struct kb_secret **plain, struct kb_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        plain[i] = NULL;
+        (void)!FAKE(kb_vault_release)(vault, ids[i], false, NULL, &plain[i], NULL);
+    }
+    return KB_OK;
 }
 
 enum kb_status FAKE(kb_vault_each_key)(struct kb_vault *vault,
@@ -330,8 +352,9 @@ static enum kb_status take(void *ctx, struct kb_bytes bytes, struct kb_error *er
     return KB_OK;
 }
 
-static void check_get(struct kb_object_get get, enum kb_status want, const char *log,
-                      const char *says)
+/* By itself, or as one of several that were looked up before. */
+static void check_get_as(bool known, struct kb_object_get get, enum kb_status want,
+                         const char *log, const char *says)
 {
     static char anything;
     const struct kb_objects_options options = {.s3 = (struct kb_s3 *)&anything,
@@ -339,6 +362,7 @@ static void check_get(struct kb_object_get get, enum kb_status want, const char 
                                                .esdk = (struct kb_esdk *)&anything};
     const struct kb_s3_name name = {
         .bucket = bucket, .key = object_key, .version = world.asked_version};
+    const struct kb_s3_name names[] = {{.bucket = bucket, .key = "another"}, name};
     struct kb_object_result result;
     struct kb_objects *objects;
     struct kb_error err = {.status = KB_OK};
@@ -349,6 +373,8 @@ static void check_get(struct kb_object_get get, enum kb_status want, const char 
     get.ctx = got;
     get.scratch = -1;
     KBT_OK(kb_objects_open(&objects, &options, &err), &err);
+    get.known = known ? kb_objects_know(objects, &get, names, 2) : NULL;
+    get.known_at = 1;
     CU_ASSERT_EQUAL(kb_object_get(objects, &name, &get, &result, &err), want);
     KBT_TEXT(kb_bytes_text(world.log), log);
     if (says && !strstr(err.text, says)) {
@@ -356,7 +382,18 @@ static void check_get(struct kb_object_get get, enum kb_status want, const char 
         CU_FAIL("it does not say why");
     }
     kb_object_result_free(&result);
+    kb_object_known_free(get.known);
     kb_objects_close(objects);
+}
+
+static void check_get(struct kb_object_get get, enum kb_status want, const char *log,
+                      const char *says)
+{
+    struct world before = world;
+
+    check_get_as(false, get, want, log, says);
+    world = before;
+    check_get_as(true, get, want, log, says);
 }
 
 #define PLAIN ((struct kb_object_get){.raw = false})
