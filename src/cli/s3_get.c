@@ -11,13 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MEBIBYTE = 1024 * 1024, BATCH = 128 };
+enum { MEBIBYTE = 1024 * 1024, BATCH = KB_VAULT_BATCH_MAX };
 
 struct getting;
+
+enum { BATCHES = 2 }; /* one is filled or published while the other is got */
 
 /* An object on its way. */
 struct get_object {
     struct getting *getting;
+    struct get_batch *batch;
     char *key;  /* owned */
     char *path; /* owned; NULL: standard output */
     struct kb_outfile *file;
@@ -27,13 +30,27 @@ struct get_object {
     bool done;     /* said to be good or bad */
 };
 
+/* Keys are looked up and files published by the batch. */
+struct get_batch {
+    struct get_object objects[BATCH];
+    size_t count;
+    struct kb_object_known *known;
+    size_t left; /* under getting.lock: those that workers have or wait for */
+};
+
 struct getting {
     struct s3 s3;
     const char *bucket;
     struct kb_object_get options;
     enum kb_outfile_rule rule;
-    struct get_object objects[BATCH];
-    size_t count;
+    struct get_batch batches[BATCHES];
+    unsigned filling;
+    pthread_t *workers;
+    unsigned worker_count; /* none: the main thread does it all */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t next, ready; /* objects ever taken by a worker, and handed over */
+    bool ended;
 };
 
 /* --- one object ------------------------------------------------------------------------ */
@@ -73,6 +90,8 @@ static enum kb_status get_one(struct get_object *object)
     struct stat there = {0};
 
     get.scratch = -1;
+    get.known = object->batch->known;
+    get.known_at = (size_t)(object - object->batch->objects);
     if (object->path) {
         status = kb_outfile_open(&object->file, object->path, 0600, getting->rule, err);
         /* A device or pipe keeps what it got. */
@@ -91,10 +110,8 @@ static enum kb_status get_one(struct get_object *object)
     return status;
 }
 
-static void work(void *ctx, size_t at)
+static void work(struct get_object *object)
 {
-    struct getting *getting = ctx;
-    struct get_object *object = &getting->objects[at];
     enum kb_status status = cli_stopped(&object->error);
 
     if (status == KB_OK)
@@ -104,6 +121,70 @@ static void work(void *ctx, size_t at)
         return;
     kb_outfile_abort(object->file);
     object->file = NULL;
+}
+
+/* --- workers --------------------------------------------------------------------------- */
+
+/* Under the lock, which it lets go meanwhile. */
+static void take_object(struct getting *getting)
+{
+    struct get_batch *batch = &getting->batches[getting->next / BATCH % BATCHES];
+    struct get_object *object = &batch->objects[getting->next++ % BATCH];
+
+    pthread_mutex_unlock(&getting->lock);
+    work(object);
+    pthread_mutex_lock(&getting->lock);
+    if (--batch->left == 0)
+        pthread_cond_broadcast(&getting->changed);
+}
+
+static void *run_worker(void *argument)
+{
+    struct getting *getting = argument;
+
+    pthread_mutex_lock(&getting->lock);
+    while (getting->next < getting->ready || !getting->ended)
+        if (getting->next < getting->ready)
+            take_object(getting);
+        else
+            pthread_cond_wait(&getting->changed, &getting->lock);
+    pthread_mutex_unlock(&getting->lock);
+    return NULL;
+}
+
+static void start_workers(struct getting *getting, size_t n)
+{
+    unsigned most = kb_s3_connections(getting->s3.client);
+
+    if (n < 2 || getting->workers)
+        return;
+    getting->workers = calloc(most, sizeof *getting->workers);
+    while (getting->workers && getting->worker_count < most && getting->worker_count < n &&
+           pthread_create(&getting->workers[getting->worker_count], NULL, run_worker,
+                          getting) == 0)
+        getting->worker_count++;
+}
+
+static void end_workers(struct getting *getting)
+{
+    pthread_mutex_lock(&getting->lock);
+    getting->ended = true;
+    pthread_cond_broadcast(&getting->changed);
+    pthread_mutex_unlock(&getting->lock);
+    for (unsigned i = 0; i < getting->worker_count; i++)
+        pthread_join(getting->workers[i], NULL);
+    free(getting->workers);
+}
+
+static void await(struct getting *getting, const struct get_batch *batch)
+{
+    pthread_mutex_lock(&getting->lock);
+    while (batch->left)
+        if (!getting->worker_count)
+            take_object(getting);
+        else
+            pthread_cond_wait(&getting->changed, &getting->lock);
+    pthread_mutex_unlock(&getting->lock);
 }
 
 /* --- what is said ---------------------------------------------------------------------------- */
@@ -147,33 +228,35 @@ static void clear_object(struct get_object *object)
 }
 
 /* Those that came through are published together: one sync for all. */
-static void publish(struct getting *getting, size_t n)
+static void publish(struct get_batch *batch)
 {
+    size_t n = batch->count;
     struct kb_outfile *files[BATCH] = {NULL};
     struct kb_error errors[BATCH];
 
     for (size_t i = 0; i < n; i++) {
-        files[i] = getting->objects[i].file;
-        getting->objects[i].file = NULL;
+        files[i] = batch->objects[i].file;
+        batch->objects[i].file = NULL;
         kb_error_clear(&errors[i]);
     }
     kb_outfile_commit_all(files, n, errors);
     for (size_t i = 0; i < n; i++)
-        if (getting->objects[i].error.status == KB_OK && errors[i].status != KB_OK)
-            getting->objects[i].error = errors[i];
+        if (batch->objects[i].error.status == KB_OK && errors[i].status != KB_OK)
+            batch->objects[i].error = errors[i];
 }
 
-static enum kb_status flush(struct getting *getting)
+/* Waits until a batch was got, publishes it and makes room for the next. */
+static enum kb_status settle(struct getting *getting, struct get_batch *batch)
 {
     struct s3 *s3 = &getting->s3;
-    size_t n = getting->count;
+    size_t n = batch->count;
     enum kb_status status = KB_OK;
 
-    getting->count = 0;
-    s3_each(s3, n, work, getting);
-    publish(getting, n);
+    await(getting, batch);
+    kb_object_known_free(batch->known);
+    publish(batch);
     for (size_t i = 0; i < n; i++) {
-        struct get_object *object = &getting->objects[i];
+        struct get_object *object = &batch->objects[i];
 
         if (object->error.status != KB_OK) {
             name_failed(getting, object->key, &object->error);
@@ -184,22 +267,72 @@ static enum kb_status flush(struct getting *getting)
         }
         clear_object(object);
     }
-    if (status == KB_OK && s3->many)
+    batch->count = 0;
+    batch->known = NULL;
+    if (status == KB_OK && s3->many && n)
         status = s3_progress(s3, n, &s3->cli->error);
+    return status;
+}
+
+/* All keys at once, since the token takes its time for every call. */
+static void look_up(struct getting *getting, struct get_batch *batch)
+{
+    struct kb_s3_name names[BATCH];
+
+    for (size_t i = 0; i < batch->count; i++)
+        names[i] = (struct kb_s3_name){.bucket = getting->bucket,
+                                       .key = batch->objects[i].key,
+                                       .version = getting->s3.options.version};
+    batch->known = kb_objects_know(getting->s3.objects, &getting->options, names, batch->count);
+}
+
+/* Gives the workers what was gathered before they are through with the batch before it,
+ * which is then settled. */
+static enum kb_status hand_over(struct getting *getting)
+{
+    struct get_batch *batch = &getting->batches[getting->filling];
+
+    look_up(getting, batch);
+    pthread_mutex_lock(&getting->lock);
+    batch->left = batch->count;
+    getting->ready += batch->count;
+    pthread_cond_broadcast(&getting->changed);
+    pthread_mutex_unlock(&getting->lock);
+    start_workers(getting, batch->count);
+    getting->filling = (getting->filling + 1) % BATCHES;
+    return settle(getting, &getting->batches[getting->filling]);
+}
+
+/* What is on its way, in whatever state the run is. */
+static enum kb_status finish(struct getting *getting, enum kb_status status)
+{
+    struct get_batch *batch = &getting->batches[getting->filling];
+    enum kb_status other;
+
+    if (status == KB_OK)
+        status = hand_over(getting);
+    else
+        while (batch->count)
+            clear_object(&batch->objects[--batch->count]);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        other = settle(getting, &getting->batches[i]);
+        status = status == KB_OK ? other : status;
+    }
     return status;
 }
 
 /* Takes an object for a path, which both become the batch's. */
 static enum kb_status gather(struct getting *getting, char *key, char *path)
 {
-    struct get_object *object = &getting->objects[getting->count];
+    struct get_batch *batch = &getting->batches[getting->filling];
+    struct get_object *object = &batch->objects[batch->count];
 
-    *object = (struct get_object){.getting = getting, .key = key, .path = path};
+    *object = (struct get_object){.getting = getting, .batch = batch, .key = key, .path = path};
     if (!key || (getting->s3.many && !path)) {
         clear_object(object);
         return kb_error_set(&getting->s3.cli->error, KB_ERR_MEMORY, "no memory");
     }
-    return ++getting->count < BATCH ? KB_OK : flush(getting);
+    return ++batch->count < BATCH ? KB_OK : hand_over(getting);
 }
 
 /* --- a tree ----------------------------------------------------------------------------------- */
@@ -267,10 +400,7 @@ static enum kb_status get_tree(struct getting *getting, const char *key, const c
         if (status == KB_OK)
             status = cli_stopped(&s3->cli->error);
     }
-    if (status == KB_OK)
-        status = flush(getting);
-    for (size_t i = 0; i < getting->count; i++)
-        clear_object(&getting->objects[i]);
+    status = finish(getting, status);
     s3_names_free(&names);
     free(prefix);
     if (status == KB_OK && !s3->cli->json && (s3->counts.good || !s3->counts.bad))
@@ -315,7 +445,7 @@ static enum kb_status get_single(struct getting *getting, const char *key, const
             return err->status;
     }
     status = gather(getting, strdup(key), path);
-    return status == KB_OK ? flush(getting) : status;
+    return finish(getting, status);
 }
 
 /* --- the verbs -------------------------------------------------------------------------------- */
@@ -382,6 +512,8 @@ static enum kb_status run_verb(struct cli *cli, int argc, char **argv, bool cat)
 
     if (!getting)
         return kb_error_set(&cli->error, KB_ERR_MEMORY, "no memory");
+    pthread_mutex_init(&getting->lock, NULL);
+    pthread_cond_init(&getting->changed, NULL);
     getting->s3.cli = cli;
     o = &getting->s3.options;
     const struct cli_option range = {"range", 0, CLI_TEXT, &o->range};
@@ -398,7 +530,10 @@ static enum kb_status run_verb(struct cli *cli, int argc, char **argv, bool cat)
     status = cli_parse(cli, argc, argv, table, 1, cat ? 1 : 2, &count);
     if (status == KB_OK)
         status = run(getting, argv[0], count > 1 ? argv[1] : NULL, cat);
+    end_workers(getting);
     s3_clear(&getting->s3);
+    pthread_cond_destroy(&getting->changed);
+    pthread_mutex_destroy(&getting->lock);
     free(getting);
     return status;
 }
