@@ -21,8 +21,8 @@ enum kb_status vault_open(struct vault_session *out, struct cli *cli,
     return status;
 }
 
-enum kb_status vault_begin(struct vault_session *out, struct cli *cli, int argc, char **argv,
-                           int arguments)
+enum kb_status cli_vault_begin(struct vault_session *out, struct cli *cli, int argc, char **argv,
+                               int arguments)
 {
     const struct cli_option table[] = {{NULL, 0, CLI_FLAG, NULL}};
     int rest;
@@ -87,7 +87,7 @@ static enum kb_status print_key(void *ctx, const struct kb_vault_key *key, struc
 static enum kb_status run_list(struct cli *cli, int argc, char **argv)
 {
     struct vault_session session;
-    enum kb_status status = vault_begin(&session, cli, argc, argv, 0);
+    enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 0);
 
     if (status != KB_OK)
         return status;
@@ -117,7 +117,7 @@ static enum kb_status run_show(struct cli *cli, int argc, char **argv)
 {
     struct vault_session session;
     struct kb_vault_key key;
-    enum kb_status status = vault_begin(&session, cli, argc, argv, 1);
+    enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 1);
 
     if (status != KB_OK)
         return status;
@@ -220,7 +220,7 @@ static enum kb_status run_import_key(struct cli *cli, int argc, char **argv)
 static enum kb_status set_state(struct cli *cli, int argc, char **argv, enum kb_vault_state state)
 {
     struct vault_session session;
-    enum kb_status status = vault_begin(&session, cli, argc, argv, 1);
+    enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 1);
 
     if (status != KB_OK)
         return status;

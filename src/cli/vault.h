@@ -17,8 +17,8 @@ KB_MUST_CHECK enum kb_status vault_open(struct vault_session *out, struct cli *c
 /* What has secrets, or is whole or not there, is no stream: "-" is refused. */
 KB_MUST_CHECK enum kb_status vault_check_file(struct cli *cli, const char *path);
 /* The same of a vault that is there, for a verb without options and with so many arguments. */
-KB_MUST_CHECK enum kb_status vault_begin(struct vault_session *out, struct cli *cli, int argc,
-                                         char **argv, int arguments);
+KB_MUST_CHECK enum kb_status cli_vault_begin(struct vault_session *out, struct cli *cli, int argc,
+                                             char **argv, int arguments);
 void vault_close(struct vault_session *session);
 
 /* A line about a key, or its JSON. */

@@ -97,7 +97,7 @@ static enum kb_status print_event(void *ctx, const struct kb_vault_event *event,
 enum kb_status vault_run_events(struct cli *cli, int argc, char **argv)
 {
     struct vault_session session;
-    enum kb_status status = vault_begin(&session, cli, argc, argv, 0);
+    enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 0);
 
     if (status != KB_OK)
         return status;

@@ -21,7 +21,7 @@ static void print_finding(void *ctx, const char *finding)
 enum kb_status vault_run_check(struct cli *cli, int argc, char **argv)
 {
     struct vault_session session;
-    enum kb_status status = vault_begin(&session, cli, argc, argv, 0);
+    enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 0);
 
     if (status != KB_OK)
         return status;

@@ -350,7 +350,7 @@ static bool set_method(struct kb_exchange *exchange)
 {
     const struct kb_http_request *request = exchange->request;
     CURL *easy = exchange->easy;
-    bool with_body = request->body.size > 0 || request->source || strcmp(request->method, "POST") == 0 ||
+    bool with_body = request->body.size > 0 || strcmp(request->method, "POST") == 0 ||
                      strcmp(request->method, "PUT") == 0;
     bool good = true;
 
