@@ -309,7 +309,7 @@ const struct cli_verb cli_s3_verbs[] = {
      "    [--client-format v2|v3] [--instruction-file] [--description NAME=VALUE]...\n"
      "    [-c NAME=VALUE]... [--kms-key ID] [--kms-context NAME=VALUE]... [--bucket-key]\n"
      "    [-m NAME=VALUE]... [--tag NAME=VALUE]... [--content-type T] [--storage-class S]\n"
-     "    [--part-size N] [--resume] [--if-none-match]\n" REMOTE_SYNOPSIS,
+     "    [--part-size N] [--resume] [--sign-payload] [--if-none-match]\n" REMOTE_SYNOPSIS,
      "stores files under keys you hold", s3_run_put},
     {"s3", "get", 
      "s3://BUCKET/KEY [FILE], or -r s3://BUCKET/PREFIX/ FOLDER\n"

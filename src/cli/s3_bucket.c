@@ -129,6 +129,8 @@ static enum kb_status run_encryption_set(struct cli *cli, int argc, char **argv)
         status = take_rule(&bucket, &rule);
     if (status == KB_OK)
         status = kb_s3_set_bucket_encryption(bucket.s3.client, bucket.name, &rule, &cli->error);
+    if (status == KB_OK && cli->json)
+        status = print_rule(cli, &rule);
     s3_clear(&bucket.s3);
     return status;
 }

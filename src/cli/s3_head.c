@@ -180,7 +180,9 @@ static void put_object(struct sheet *sheet, const struct kb_object_protection *f
     row_if(sheet, "etag", object->etag);
     row_if(sheet, "version", object->version);
     put_time(sheet, "modified", object->modified);
-    row_if(sheet, "type", object->content_type);
+    /* Of an answer that refuses it would be that of the error. */
+    if (object->status == 200)
+        row_if(sheet, "type", object->content_type);
     row_if(sheet, "class", object->storage_class);
     row_if(sheet, "lock", object->lock_mode);
     row_if(sheet, "lock-until", object->lock_until);

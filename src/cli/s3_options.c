@@ -180,6 +180,7 @@ static enum kb_status take_tags(struct s3 *s3)
 enum kb_status s3_check_options(struct s3 *s3, unsigned needs)
 {
     const struct s3_options *o = &s3->options;
+    struct kb_object_put put;
     enum kb_status status = KB_OK;
 
     if (needs & S3_NEEDS_TO_WRITE) {
@@ -197,7 +198,12 @@ enum kb_status s3_check_options(struct s3 *s3, unsigned needs)
         status = take_pairs(s3, "context", &o->context, &s3->context);
     if (status == KB_OK)
         status = take_pairs(s3, "kms-context", &o->kms_context, &s3->kms_context);
-    return status == KB_OK ? take_tags(s3) : status;
+    if (status == KB_OK)
+        status = take_tags(s3);
+    /* What cannot be sent is said before a vault or a key is made for it. */
+    if (status == KB_OK)
+        status = s3_put_options(s3, &put);
+    return status == KB_OK ? kb_s3_put_check(&put.upload.put, &s3->cli->error) : status;
 }
 
 /* --- as the library wants them ---------------------------------------------------------------- */

@@ -62,6 +62,12 @@ enum kb_status s3_policy_set(struct cli *cli, int argc, char **argv)
         status = kb_s3_set_bucket_policy(bucket.s3.client, bucket.name, kb_buffer_view(&text),
                                          &cli->error);
     cJSON_Delete(json);
+    if (status == KB_OK && cli->json) {
+        json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "bucket", bucket.name);
+        cJSON_AddStringToObject(json, "policy", "set");
+        status = cli_print_json(cli, json);
+    }
     kb_buffer_free(&text);
     s3_clear(&bucket.s3);
     return status;

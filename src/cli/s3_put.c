@@ -98,16 +98,9 @@ static enum kb_status identify(struct put_file *file, const struct stat *there,
     return kb_error_set(err, KB_ERR_MEMORY, "no memory");
 }
 
-static enum kb_status open_descriptor(struct put_file *file, struct stat *there,
-                                      struct kb_error *err)
+static enum kb_status check_kind(const struct put_file *file, const struct stat *there,
+                                 struct kb_error *err)
 {
-    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (file->put->s3.many ? O_NONBLOCK : 0) |
-                (file->no_follow ? O_NOFOLLOW : 0);
-
-    file->fd = file->path ? open(file->path, flags) : STDIN_FILENO;
-    if (file->fd < 0 || fstat(file->fd, there) != 0)
-        return kb_error_errno(err, errno == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, errno,
-                              "it cannot be opened");
     if (S_ISDIR(there->st_mode)) {
         kb_error_set(err, KB_ERR_USAGE, "it is a folder");
         kb_error_hint(err, "-r takes the files in it");
@@ -116,6 +109,24 @@ static enum kb_status open_descriptor(struct put_file *file, struct stat *there,
     if (file->put->s3.many && !S_ISREG(there->st_mode))
         return kb_error_set(err, KB_ERR_USAGE, "it is no file");
     return KB_OK;
+}
+
+static enum kb_status refuse_to_open(struct kb_error *err)
+{
+    return kb_error_errno(err, errno == ENOENT ? KB_ERR_NOT_FOUND : KB_ERR_SYSTEM, errno,
+                          "it cannot be opened");
+}
+
+static enum kb_status open_descriptor(struct put_file *file, struct stat *there,
+                                      struct kb_error *err)
+{
+    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (file->put->s3.many ? O_NONBLOCK : 0) |
+                (file->no_follow ? O_NOFOLLOW : 0);
+
+    file->fd = file->path ? open(file->path, flags) : STDIN_FILENO;
+    if (file->fd < 0 || fstat(file->fd, there) != 0)
+        return refuse_to_open(err);
+    return check_kind(file, there, err);
 }
 
 static void close_file(void *ctx)
@@ -172,6 +183,18 @@ static void clear_file(struct put_file *file)
 
 /* --- what is said ------------------------------------------------------------------------- */
 
+/* Where none was asked for, that of the bucket's default. */
+static const char *encryption_of(const struct put *put, const struct kb_object_result *result)
+{
+    enum kb_object_encryption encryption = put->options.encryption;
+
+    if (encryption == KB_OBJECT_NONE && result->object.sse == KB_S3_SSE_S3)
+        encryption = KB_OBJECT_SSE_S3;
+    else if (encryption == KB_OBJECT_NONE && result->object.sse != KB_S3_SSE_NONE)
+        encryption = KB_OBJECT_SSE_KMS;
+    return kb_object_encryption_format(encryption);
+}
+
 static enum kb_status print_json(struct put *put, const struct put_file *file,
                                  const struct kb_object_result *result)
 {
@@ -185,8 +208,7 @@ static enum kb_status print_json(struct put *put, const struct put_file *file,
         cJSON_AddStringToObject(json, "file", file->path);
     cJSON_AddNumberToObject(json, "bytes", (double)result->size);
     cJSON_AddStringToObject(json, "sha256", hex);
-    cJSON_AddStringToObject(json, "encryption",
-                            kb_object_encryption_format(put->options.encryption));
+    cJSON_AddStringToObject(json, "encryption", encryption_of(put, result));
     if (result->key_id[0])
         cJSON_AddStringToObject(json, "vault_key", result->key_id);
     if (result->object.kms_key[0])
@@ -214,8 +236,7 @@ static enum kb_status tell_stored(struct put *put, const struct put_file *file,
         snprintf(kept, sizeof kept, ", %u of %u parts were there", result->parts_kept,
                  result->parts);
     cli_note(cli, "s3://%s/%s: %llu bytes, %s%s%s%s", put->bucket, file->key,
-             (unsigned long long)result->size,
-             kb_object_encryption_format(put->options.encryption),
+             (unsigned long long)result->size, encryption_of(put, result),
              result->key_id[0] ? ", key " : "", result->key_id, kept);
     return KB_OK;
 }
@@ -279,6 +300,22 @@ static enum kb_status flush(struct put *put)
     return status == KB_OK ? finished : status;
 }
 
+/* What is wrong with a file that the user named is said before a key is made for it. */
+static void check_file(struct put_file *file, struct kb_error *err)
+{
+    struct stat there = {0};
+    enum kb_status status = KB_OK;
+
+    if (!kb_utf8_valid(kb_bytes_text(file->key)))
+        status = kb_error_set(err, KB_ERR_USAGE, "its name is not UTF-8: no object can have it");
+    else if (file->path && !file->no_follow)
+        status = stat(file->path, &there) == 0 ? check_kind(file, &there, err)
+                                               : refuse_to_open(err);
+    if (status == KB_OK && file->put->s3.options.resume &&
+        (!file->path || stat(file->path, &there) == 0))
+        (void)!identify(file, &there, err);
+}
+
 /* Takes a file (NULL: standard input) for the key, which becomes the batch's. */
 static enum kb_status gather(struct put *put, const char *path, char *key, bool no_follow)
 {
@@ -286,7 +323,6 @@ static enum kb_status gather(struct put *put, const char *path, char *key, bool 
     struct kb_object_job *job = &put->jobs[put->count];
     struct kb_error *err = &put->s3.cli->error;
     struct kb_error error = {.status = KB_OK};
-    struct stat there;
 
     *file = (struct put_file){.put = put, .key = key, .fd = -1, .no_follow = no_follow};
     file->path = path ? strdup(path) : NULL;
@@ -294,10 +330,7 @@ static enum kb_status gather(struct put *put, const char *path, char *key, bool 
         clear_file(file);
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
     }
-    if (!kb_utf8_valid(kb_bytes_text(key)))
-        kb_error_set(&error, KB_ERR_USAGE, "its name is not UTF-8: no object can have it");
-    else if (put->s3.options.resume && (!path || stat(path, &there) == 0))
-        (void)!identify(file, &there, &error);
+    check_file(file, &error);
     if (error.status != KB_OK) {
         s3_failed(&put->s3, path ? path : "standard input", &error);
         clear_file(file);

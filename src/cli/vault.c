@@ -220,13 +220,20 @@ static enum kb_status run_import_key(struct cli *cli, int argc, char **argv)
 static enum kb_status set_state(struct cli *cli, int argc, char **argv, enum kb_vault_state state)
 {
     struct vault_session session;
+    struct kb_vault_key key = {.scope = NULL};
     enum kb_status status = cli_vault_begin(&session, cli, argc, argv, 1);
 
     if (status != KB_OK)
         return status;
     status = kb_vault_set_state(session.vault, argv[0], state, &cli->error);
-    if (status == KB_OK)
+    if (status == KB_OK && cli->json) {
+        status = kb_vault_find_key(session.vault, argv[0], &key, &cli->error);
+        if (status == KB_OK)
+            status = print_json(cli, &key);
+        kb_vault_key_free(&key);
+    } else if (status == KB_OK) {
         cli_note(cli, "key %s is %s", argv[0], kb_vault_state_format(state));
+    }
     vault_close(&session);
     return status;
 }

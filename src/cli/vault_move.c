@@ -18,6 +18,15 @@ static void print_finding(void *ctx, const char *finding)
     (void)!cli_print_json(cli, json);
 }
 
+/* What was done, and to which file. */
+static enum kb_status print_done(struct cli *cli, const char *name, const char *value)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, name, value);
+    return cli_print_json(cli, json);
+}
+
 enum kb_status vault_run_check(struct cli *cli, int argc, char **argv)
 {
     struct vault_session session;
@@ -26,7 +35,9 @@ enum kb_status vault_run_check(struct cli *cli, int argc, char **argv)
     if (status != KB_OK)
         return status;
     status = kb_vault_check(session.vault, print_finding, cli, &cli->error);
-    if (status == KB_OK)
+    if (status == KB_OK && cli->json)
+        status = print_done(cli, "good", kb_config_vault(cli->config));
+    else if (status == KB_OK)
         cli_note(cli, "the vault is as it was left");
     vault_close(&session);
     return status;
@@ -61,7 +72,9 @@ enum kb_status vault_run_export(struct cli *cli, int argc, char **argv)
     if (status != KB_OK)
         return status;
     status = kb_vault_export(session.vault, key, argv[0], &cli->error);
-    if (status == KB_OK)
+    if (status == KB_OK && cli->json)
+        status = print_done(cli, "exported", argv[0]);
+    else if (status == KB_OK)
         cli_note(cli, "%s has the keys, wrapped by '%s', and the inventory", argv[0], key);
     vault_close(&session);
     return status;
@@ -122,7 +135,10 @@ enum kb_status vault_run_repair(struct cli *cli, int argc, char **argv)
     status = vault_open(&session, cli, (struct kb_vault_options){.accept_rollback = true});
     if (status != KB_OK)
         return status;
-    cli_note(cli, "the vault is in use as it is; keybridge vault check tells what is in it");
+    if (cli->json)
+        status = print_done(cli, "repaired", kb_config_vault(cli->config));
+    else
+        cli_note(cli, "the vault is in use as it is; keybridge vault check tells what is in it");
     vault_close(&session);
-    return KB_OK;
+    return status;
 }

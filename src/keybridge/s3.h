@@ -147,6 +147,9 @@ struct kb_s3_put {
     bool if_none;          /* nothing may be there: KB_ERR_EXISTS */
     const uint8_t *sha256; /* of the body of kb_s3_put_object: 32 bytes, when they are known */
 };
+/* KB_ERR_USAGE: metadata or a header that cannot be sent. All that takes such a struct
+ * looks by itself; this is for those who want to know before they begin. */
+KB_MUST_CHECK enum kb_status kb_s3_put_check(const struct kb_s3_put *put, struct kb_error *err);
 
 /* One object in one request. *out: etag, version, and the encryption as echoed.
  * The body's SHA-256 is signed, so that the server checks it. KB_ERR_USAGE above

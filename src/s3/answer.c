@@ -317,6 +317,14 @@ static void say_wrong_keys(const struct kb_aws_answer *answer, const struct s3_t
                            "account that the endpoint belongs to");
 }
 
+static void say_clock(const struct kb_aws_answer *answer, const struct s3_trouble *trouble,
+                      struct kb_error *err)
+{
+    kb_error_set(err, KB_ERR_DENIED, "%s does not accept the time of the signature (%s)",
+                 answer->endpoint, trouble->code);
+    kb_error_hint(err, "this machine's clock or the server's is wrong: set it, best by NTP");
+}
+
 static void say_condition(const struct kb_aws_answer *answer, struct kb_error *err)
 {
     const struct s3_request *request = request_of(answer);
@@ -424,6 +432,11 @@ static enum kb_verdict judge_status(const struct kb_aws_answer *answer,
     }
     if (is_head(request_of(answer)))
         return judge_head(answer, trouble, err);
+    /* Some servers deny without a word; a proxy that does has a page for it. */
+    if (!trouble->there && status == 403 && !answer->body.size) {
+        say_forbidden(answer, err);
+        return KB_VERDICT_FAILED;
+    }
     if (!trouble->there) {
         kb_error_set(err, KB_ERR_REMOTE,
                      "%s answered with something that is not of S3 (a proxy?)", answer->endpoint);
@@ -452,7 +465,7 @@ static enum kb_verdict judge_forbidden(const struct kb_aws_answer *answer,
                                        const struct s3_trouble *trouble, struct kb_error *err)
 {
     if (strcasestr(trouble->message, "expired")) {
-        say_wrong_keys(answer, trouble, err);
+        say_clock(answer, trouble, err);
         return KB_VERDICT_CLOCK;
     }
     if (request_of(answer)->with_key && writes(request_of(answer)) &&
@@ -493,7 +506,7 @@ static enum kb_verdict judge_trouble(const struct kb_aws_answer *answer,
         say_wrong_keys(answer, trouble, err);
         return KB_VERDICT_FAILED;
     case CLOCK:
-        say_wrong_keys(answer, trouble, err);
+        say_clock(answer, trouble, err);
         return KB_VERDICT_CLOCK;
     case EXPIRED:
         kb_error_set(err, KB_ERR_DENIED, "the credentials from %s have expired", answer->source);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define META "x-amz-meta-"
 
@@ -181,36 +182,46 @@ static enum kb_status refuse_value(const char *name, struct kb_error *err)
     return KB_ERR_USAGE;
 }
 
-static enum kb_status add_metadata(struct s3_request *request, const struct kb_s3_put *put,
-                                   struct kb_arena *arena, struct kb_error *err)
+/* Headers of the same name would be one: "a" and "A", too. */
+static bool is_twice(const struct kb_s3_put *put, size_t at)
+{
+    struct kb_bytes name = put->metadata[at].name;
+
+    for (size_t i = 0; i < at; i++)
+        if (put->metadata[i].name.size == name.size &&
+            strncasecmp((const char *)put->metadata[i].name.data, (const char *)name.data,
+                        name.size) == 0)
+            return true;
+    return false;
+}
+
+static enum kb_status check_metadata(const struct kb_s3_put *put, struct kb_error *err)
 {
     for (size_t i = 0; i < put->metadata_count; i++) {
         struct kb_bytes name = put->metadata[i].name;
-        char *header = kb_arena_take(arena, sizeof META + name.size);
-        const char *value = keep(arena, put->metadata[i].value);
+        int shown = (int)(name.size < 100 ? name.size : 100);
+        char header[sizeof META + 100];
 
-        if (!header || !value)
-            return no_memory(err);
         if (!is_name(name)) {
-            kb_error_set(err, KB_ERR_USAGE, "'%.*s' cannot be the name of metadata",
-                         (int)(name.size < 100 ? name.size : 100), (const char *)name.data);
+            kb_error_set(err, KB_ERR_USAGE, "'%.*s' cannot be the name of metadata", shown,
+                         (const char *)name.data);
             kb_error_hint(err, "names have letters, digits and some of -_. without blanks");
             return KB_ERR_USAGE;
         }
-        memcpy(header, META, sizeof META - 1);
-        memcpy(header + sizeof META - 1, name.data, name.size);
-        header[sizeof META - 1 + name.size] = 0;
+        snprintf(header, sizeof header, META "%.*s", shown, (const char *)name.data);
         if (!is_carried(put->metadata[i].value))
             return refuse_value(header, err);
-        s3_add_header(request, header, value);
+        if (is_twice(put, i))
+            return kb_error_set(err, KB_ERR_USAGE, "%s is there twice", header);
     }
     return KB_OK;
 }
 
-enum kb_status s3_add_put(struct s3_request *request, const struct kb_s3_put *put,
-                          struct kb_arena *arena, struct kb_error *err)
+enum { PLAIN_HEADERS = 11 };
+
+static void list_headers(struct kb_http_header rows[PLAIN_HEADERS], const struct kb_s3_put *put)
 {
-    const struct kb_http_header rows[] = {
+    const struct kb_http_header all[PLAIN_HEADERS] = {
         {"Content-Type", put->content_type ? put->content_type : "application/octet-stream"},
         {"Cache-Control", put->cache_control},
         {"Content-Disposition", put->content_disposition},
@@ -223,16 +234,51 @@ enum kb_status s3_add_put(struct s3_request *request, const struct kb_s3_put *pu
         {"x-amz-object-lock-retain-until-date", put->lock_until},
         {"x-amz-object-lock-legal-hold", put->legal_hold ? "ON" : NULL},
     };
-    enum kb_status status;
 
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].value || !rows[i].value[0])
-            continue;
-        if (!is_carried(kb_bytes_text(rows[i].value)))
+    memcpy(rows, all, sizeof all);
+}
+
+enum kb_status kb_s3_put_check(const struct kb_s3_put *put, struct kb_error *err)
+{
+    struct kb_http_header rows[PLAIN_HEADERS];
+
+    list_headers(rows, put);
+    for (size_t i = 0; i < PLAIN_HEADERS; i++)
+        if (rows[i].value && !is_carried(kb_bytes_text(rows[i].value)))
             return refuse_value(rows[i].name, err);
-        s3_add_header(request, rows[i].name, rows[i].value);
+    return check_metadata(put, err);
+}
+
+static enum kb_status add_metadata(struct s3_request *request, const struct kb_s3_put *put,
+                                   struct kb_arena *arena, struct kb_error *err)
+{
+    for (size_t i = 0; i < put->metadata_count; i++) {
+        struct kb_bytes name = put->metadata[i].name;
+        char *header = kb_arena_take(arena, sizeof META + name.size);
+        const char *value = keep(arena, put->metadata[i].value);
+
+        if (!header || !value)
+            return no_memory(err);
+        memcpy(header, META, sizeof META - 1);
+        memcpy(header + sizeof META - 1, name.data, name.size);
+        header[sizeof META - 1 + name.size] = 0;
+        s3_add_header(request, header, value);
     }
-    status = add_metadata(request, put, arena, err);
+    return KB_OK;
+}
+
+enum kb_status s3_add_put(struct s3_request *request, const struct kb_s3_put *put,
+                          struct kb_arena *arena, struct kb_error *err)
+{
+    struct kb_http_header rows[PLAIN_HEADERS];
+    enum kb_status status = kb_s3_put_check(put, err);
+
+    list_headers(rows, put);
+    for (size_t i = 0; status == KB_OK && i < PLAIN_HEADERS; i++)
+        if (rows[i].value && rows[i].value[0])
+            s3_add_header(request, rows[i].name, rows[i].value);
+    if (status == KB_OK)
+        status = add_metadata(request, put, arena, err);
     return status == KB_OK ? s3_add_encryption(request, &put->encryption, arena, err) : status;
 }
 

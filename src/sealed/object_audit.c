@@ -226,8 +226,9 @@ static enum kb_status tell_not_ours(struct survey *survey, const struct survey_e
 static enum kb_status audit_one(struct survey *survey, const struct survey_entry *entry,
                                 struct kb_error *err)
 {
+    /* What lies in the clear, and what only seems to, tells the client's format. */
     const struct kb_object_get get = {.try_all_keys = survey->asked->try_all_keys,
-                                      .raw = true,
+                                      .raw = !survey->asked->versions,
                                       .scratch = -1};
     const struct kb_s3_name name = survey_name(survey, entry);
     struct survey_result result = {KB_GRADE_GOOD, "ok", "it is not under a key of others"};
@@ -244,6 +245,8 @@ static enum kb_status audit_one(struct survey *survey, const struct survey_entry
         result = (struct survey_result){
             KB_GRADE_BAD, found.replaced ? "replaced" : "changed",
             "it is not what the inventory has: somebody else wrote it, over an object of ours"};
+    else if (status == KB_OK && survey->asked->versions)
+        (void)survey_is_clear(&result, &found);
     pthread_mutex_lock(&survey->lock);
     audit->customer_keys += status == KB_OK && found.customer_key;
     pthread_mutex_unlock(&survey->lock);

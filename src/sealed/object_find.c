@@ -438,10 +438,38 @@ bool object_find_confirm(struct object_found *found, const struct kb_objects *ob
 
 /* --- all of it -------------------------------------------------------------------------- */
 
+static enum kb_status swallow(void *ctx, struct kb_bytes bytes, struct kb_error *err)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)err;
+    return KB_OK;
+}
+
+/* HEAD is refused without a word, for the key, the permission or for credentials that
+ * have expired meanwhile: GET says which. True when it is not the key. */
+static bool is_denied(const struct search *search, struct kb_error *why)
+{
+    const struct kb_s3_get get = {.ranged = true, .write = swallow};
+    struct kb_s3_object object = {.status = 0};
+    enum kb_status status =
+        kb_s3_get_object(search->objects->s3, search->name, &get, &object, why);
+
+    kb_s3_object_free(&object);
+    return status == KB_ERR_DENIED;
+}
+
 static enum kb_status not_ours(struct search *search, bool tolerant, struct kb_error *err)
 {
     const struct kb_object_get *get = search->get;
+    struct kb_error why = {.status = KB_OK};
 
+    /* 403 to HEAD was another answer than the one that led here. */
+    if (is_denied(search, &why) && why.detail != 403) {
+        if (err)
+            *err = why;
+        return KB_ERR_DENIED;
+    }
     search->found->encryption = KB_OBJECT_SSE_C;
     search->found->customer_key = true;
     if (tolerant)
@@ -468,6 +496,7 @@ enum kb_status object_find(struct object_found *found, const struct kb_objects *
                            bool tolerant, struct kb_error *err)
 {
     struct search search = {.found = found, .objects = objects, .name = name, .get = get};
+    struct kb_error why = {.status = KB_OK};
     enum kb_status status = KB_OK;
 
     /* An object that is rotated or written meanwhile has another key between two trials,
@@ -493,6 +522,8 @@ enum kb_status object_find(struct object_found *found, const struct kb_objects *
         status = not_ours(&search, tolerant, err);
     } else if (status == KB_OK) {
         status = find_format(&search, err);
+    } else if (status == KB_ERR_DENIED && is_denied(&search, &why) && err) {
+        *err = why;
     }
     object_rows_free(&search.rows);
     if (status != KB_OK)

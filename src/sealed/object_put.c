@@ -34,6 +34,10 @@ static bool wants_customer_key(const struct kb_object_put *put)
 static enum kb_status check_put(const struct kb_objects *objects, const struct kb_object_put *put,
                                 struct kb_error *err)
 {
+    enum kb_status status = kb_s3_put_check(&put->upload.put, err);
+
+    if (status != KB_OK)
+        return status;
     if (put->encryption == KB_OBJECT_CLIENT && !objects->s3ec)
         return kb_error_set(err, KB_ERR_USAGE, "client-side encryption needs a key of the token");
     if (put->encryption == KB_OBJECT_CLIENT_ENVELOPE && !objects->esdk)

@@ -68,6 +68,18 @@ bool survey_excuse(struct survey_result *out, enum kb_status status, const struc
     }
 }
 
+bool survey_is_clear(struct survey_result *out, const struct object_found *found)
+{
+    bool known = found->has_row && found->row.state == KB_VAULT_STORED &&
+                 strcmp(found->row.encryption, kb_object_encryption_format(KB_OBJECT_NONE)) == 0;
+
+    if (found->encryption != KB_OBJECT_NONE || object_is_instruction(&found->head))
+        return false;
+    *out = (struct survey_result){known ? KB_GRADE_NOTE : KB_GRADE_BAD, "unencrypted",
+                                  "it lies there in the clear"};
+    return true;
+}
+
 static enum kb_status look_at(void *ctx, size_t i, struct kb_error *err)
 {
     struct survey *survey = ctx;

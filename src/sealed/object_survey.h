@@ -45,6 +45,8 @@ KB_MUST_CHECK enum kb_status survey_tell(struct survey *survey, const struct sur
                                          const struct survey_result *result, struct kb_error *err);
 /* What a failure to look at one object is; false when it ends the survey. */
 bool survey_excuse(struct survey_result *out, enum kb_status status, const struct kb_error *error);
+/* True, with what to tell, of an object that nobody encrypted. */
+bool survey_is_clear(struct survey_result *out, const struct object_found *found);
 /* The exact object of an entry. */
 struct kb_s3_name survey_name(const struct survey *survey, const struct survey_entry *entry);
 

@@ -183,13 +183,23 @@ static bool is_stored_row(const struct object_found *found)
     return found->has_row && found->row.state == KB_VAULT_STORED;
 }
 
+/* Where none was asked for, the bucket's default may have encrypted it. */
+static bool is_as_stored(const struct object_found *found)
+{
+    const char *now = kb_object_encryption_format(found->encryption);
+    const char *none = kb_object_encryption_format(KB_OBJECT_NONE);
+
+    return strcmp(found->row.encryption, now) == 0 ||
+           (strcmp(found->row.encryption, none) == 0 &&
+            (found->encryption == KB_OBJECT_SSE_S3 || found->encryption == KB_OBJECT_SSE_KMS));
+}
+
 /* What can be told by HEAD and the inventory; code NULL: nothing is wrong. */
 static struct survey_result judge(const struct object_found *found)
 {
     bool stored = is_stored_row(found);
-    bool clear = found->encryption == KB_OBJECT_NONE && !object_is_instruction(&found->head);
-    bool agreed = stored && strcmp(found->row.encryption,
-                                   kb_object_encryption_format(found->encryption)) == 0;
+    struct survey_result clear;
+    bool agreed = stored && is_as_stored(found);
 
     if (found->customer_key && !found->known)
         return (struct survey_result){KB_GRADE_BAD, "not-ours",
@@ -201,9 +211,8 @@ static struct survey_result judge(const struct object_found *found)
     if (found->differs)
         return (struct survey_result){KB_GRADE_BAD, "changed",
                                       "it is not the object that the inventory has, by its ETag"};
-    if (clear)
-        return (struct survey_result){agreed ? KB_GRADE_NOTE : KB_GRADE_BAD, "unencrypted",
-                                      "it lies there in the clear"};
+    if (survey_is_clear(&clear, found))
+        return clear;
     if (stored && !agreed)
         return (struct survey_result){KB_GRADE_BAD, "encryption",
                                       "it is encrypted in another way than the inventory says"};

@@ -137,8 +137,14 @@ defaults() {
     expect 0 'encryption   sse-kms' s3 head "$b/default"
     expect 0 '' encryption set --encryption sse-s3 "$b"
     expect 0 'encryption  sse-s3' encryption get "$b"
-    put --encryption none page "$b/default"
+    expect 0 'bytes, sse-s3' s3 put --encryption none page "$b/default"
+    expect 0 '"encryption":"sse-s3"' s3 put --json --encryption none page "$b/default"
     expect 0 'encryption   sse-s3' s3 head "$b/default"
+    expect 0 '"code":"ok"' s3 verify --json "$b/default"
+    expect 0 '{"encryption":"sse-s3","kms_key":"",' encryption set --json --encryption sse-s3 "$b"
+    expect 0 '' s3 mb "$b-policy"
+    printf '{"Version":"2012-10-17","Statement":[]}' >policy
+    expect 0 '-policy","policy":"set"}' s3 bucket policy set --json "$b-policy" policy
     expect 3 '' encryption get "s3://$name-none"
 }
 defaults

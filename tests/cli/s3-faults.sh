@@ -61,6 +61,26 @@ expect 5 'allow-sse-c' s3 put page "$b/blocked"
 expect 5 'allow-sse-c' s3 put --part-size 5M long "$b/blocked"
 rules ''
 
+# --- credentials and clocks -----------------------------------------------------------------
+
+# HEAD has no word for it, and a strange key is not the reason.
+put page "$b/dated"
+rules '{"fault":"status","status":400,"code":"ExpiredToken","message":"x"}'
+for verb in cat head; do
+    expect 5 'have expired' s3 $verb "$b/dated"
+done
+rules '{"fault":"status","action":["HeadObject","GetObject"],"status":400,"code":"ExpiredToken","message":"x"}'
+for verb in verify audit; do
+    s3 $verb --json "$b/dated" >found 2>err
+    check "$verb finds no stranger" [ "$(grep -c not-ours found)" = 0 ]
+    check "$verb says why" grep -q 'have expired' found err
+done
+rules '{"fault":"status","status":403,"code":"InvalidAccessKeyId","message":"x"}'
+expect 5 'InvalidAccessKeyId' s3 head "$b/dated"
+rules '{"fault":"status","status":403,"code":"RequestTimeTooSkewed","message":"x"}'
+expect 5 'clock' s3 put page "$b/dated"
+rules ''
+
 # --- bodies ------------------------------------------------------------------------------------
 
 put page "$b/page"

@@ -197,6 +197,19 @@ check 'the version before it is named' grep -q 'prey.*version .* before it is ou
 check 'the missing policy is told' grep -q '^no-policy' out
 check 'versions are kept' [ "$(grep -c '^unversioned' out)" = 0 ]
 expect 8 'unversioned' s3 audit "$b"
+put --encryption none page "$v/history"
+s3 ls --versions --json "$v/history" >listed
+bare=$(sed -n 's/.*"version":"\([^"]*\)".*/\1/p' listed)
+put page "$v/history"
+stranger kb -q s3 put page "$v/history"
+theirs=$(s3 ls --versions "$v/history" | awk '/latest/ {print $3}')
+put --vault-key "$(kb vault create --name own)" page "$v/history"
+expect 8 '' s3 audit "$v"
+check 'former versions are not looked at' [ "$(grep -c history out)" = 0 ]
+expect 8 '' s3 audit --versions "$v"
+check 'but with --versions: one in the clear' grep -q "^unencrypted .*history (version $bare)" out
+check 'and one of a stranger' grep -q "^overwritten .*history (version $theirs)" out
+check 'and no other' [ "$(grep -c history out)" = 2 ]
 last=$(s3 ls --versions "$v/prey" | awk '!/latest/ {print $3}')
 expect 0 '' s3 cp --version-id "$last" "$v/prey" "$v/prey-back"
 s3 cat "$v/prey-back" | cmp -s - page

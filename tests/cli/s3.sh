@@ -128,7 +128,18 @@ expect 0 '' s3 get --yes "$b/again" back
 expect 0 '' s3 rm "$b/again"
 check 'none is stored' [ "$(row_states again)" = ' 3 removed ' ]
 check 'nor active' [ "$(key_states again)" = ' 3 retired ' ]
+# What is wrong with the arguments is said before a key is made.
+made=$(kb vault list | wc -l)
 expect 2 'name of metadata' s3 put -m 'a b=c' page "$b/odd"
+expect 2 'x-amz-meta-a cannot be sent' s3 put -m 'a=ü' page "$b/odd"
+expect 2 'x-amz-meta-A is there twice' s3 put -m a=1 -m A=2 page "$b/odd"
+expect 2 'storage-class cannot be sent' s3 put --storage-class ' x' page "$b/odd"
+expect 3 'no-such-file: it cannot be opened' s3 put no-such-file "$b/odd"
+expect 2 'it is a folder' s3 put . "$b/odd"
+check 'no key is made' [ "$(kb vault list | wc -l)" = "$made" ]
+check 'nor a vault' sh -c "mkdir fresh && cp -rp '$KEYBRIDGE_HOME'/* fresh && rm -f fresh/vault.db* &&
+    KEYBRIDGE_HOME=\$PWD/fresh '$KEYBRIDGE' s3 put -m a=ü page $b/odd 2>/dev/null
+    [ \$? = 2 ] && [ ! -e fresh/vault.db ]"
 expect 3 '' s3 put page s3://no-such-bucket-here/odd
 check 'no key without an object is active' \
     [ "$(kb vault list | grep -c ' active .*/odd$')" = 0 ]

@@ -35,6 +35,9 @@ expect 0 'is disabled' kb vault disable backup
 expect 0 '' kb vault show backup
 check 'it is disabled' grep -q '^state *disabled' "$work/out"
 expect 0 'is active' kb vault enable "$backup"
+expect 0 '"state":"disabled","name":"backup"' kb vault disable --json backup
+expect 0 '"state":"active","name":"backup"' kb vault enable --json backup
+expect 0 "{\"good\":\"$vault\"}" kb vault check --json
 
 printf '0123456789abcdef0123456789abcdef' >"$work/key"
 secret 0123456789abcdef0123456789abcdef
@@ -97,6 +100,7 @@ check 'nothing was left' [ ! -e "$work/moved" ]
 expect 0 "wrapped by 'mover'" kb vault export --wrap-key mover "$work/moved"
 check 'it is private' [ "$(stat -c %a "$work/moved")" = 600 ]
 expect 2 '' kb vault export --wrap-key mover "$work/moved"
+expect 0 "{\"exported\":\"$work/moved2\"}" kb vault export --json --wrap-key mover "$work/moved2"
 expect 0 '0 keys came in' kb vault import --unwrap-key mover "$work/moved"
 cp "$vault" "$work/old"
 mv "$vault" "$work/aside"
@@ -136,6 +140,7 @@ expect 4 'is an old copy' kb vault list
 expect 4 'vault repair' kb vault create --name other
 expect 2 '--yes' kb vault repair
 expect 0 'in use as it is' kb vault repair --yes
+expect 0 "{\"repaired\":\"$vault\"}" kb vault repair --yes --json
 expect 0 'as it was left' kb vault check
 expect 3 '' kb vault show newer
 
