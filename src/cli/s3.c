@@ -290,10 +290,12 @@ void s3_each(struct s3 *s3, size_t n, void (*work)(void *ctx, size_t at), void *
 #define REMOTE_SYNOPSIS                                                                            \
     "    [--endpoint-url URL] [--region R] [--profile P] [--ca-file FILE] [--connections N]\n"       \
     "    [--style auto|path|virtual]"
+#define OPENING_SYNOPSIS                                                                           \
+    "    [--policy require-require|require-allow|forbid-allow] [--legacy-wrapping]\n"               \
+    "    [--legacy-unauthenticated]"
 #define READING_SYNOPSIS                                                                           \
     "    [--vault-key KEY | --try-all-keys] [--key NAME] [-c NAME=VALUE]...\n"                       \
-    "    [--policy require-require|require-allow|forbid-allow] [--legacy-wrapping]\n"               \
-    "    [--legacy-unauthenticated] [--version-id ID]\n"
+    OPENING_SYNOPSIS " [--version-id ID]\n"
 #define COPYING_SYNOPSIS                                                                           \
     "    [--encryption sse-c|sse-s3|sse-kms|none] [--key-per object|prefix] [--kms-key ID]\n"       \
     "    [--kms-context NAME=VALUE]... [--bucket-key] [--to-key NAME] [--part-size N]\n"            \
@@ -335,7 +337,8 @@ const struct cli_verb cli_s3_verbs[] = {
      COPYING_SYNOPSIS READING_SYNOPSIS REMOTE_SYNOPSIS,
      "gives objects new keys in place", s3_run_rotate},
     {"s3", "verify", 
-     "[--content] [--versions] s3://BUCKET/PREFIX\n" READING_SYNOPSIS REMOTE_SYNOPSIS,
+     "[--content] [--versions] s3://BUCKET/PREFIX\n"
+     "    [--try-all-keys] [--key NAME] [-c NAME=VALUE]...\n" OPENING_SYNOPSIS "\n" REMOTE_SYNOPSIS,
      "asks for every object with its key and without", s3_run_verify},
     {"s3", "audit", "[--versions] [--try-all-keys] s3://BUCKET/PREFIX\n" REMOTE_SYNOPSIS,
      "looks for what somebody with write access left or needs", s3_run_audit},

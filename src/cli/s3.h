@@ -48,12 +48,15 @@ struct s3_options {
 #define S3_REMOTE_OPTIONS(o)                                                                       \
     CLI_REMOTE_OPTIONS((o).remote), {"style", 0, CLI_TEXT, &(o).style}
 /* ... and how keys for reading are found. */
-#define S3_READING_OPTIONS(o)                                                                      \
-    {"vault-key", 0, CLI_TEXT, &(o).vault_key}, {"key", 0, CLI_TEXT, &(o).key},                    \
+#define S3_OPENING_OPTIONS(o)                                                                      \
+    {"key", 0, CLI_TEXT, &(o).key},                                                                \
         {"context", 'c', CLI_LIST, &(o).context}, {"policy", 0, CLI_TEXT, &(o).policy},            \
         {"legacy-wrapping", 0, CLI_FLAG, &(o).legacy_wrapping},                                    \
         {"legacy-unauthenticated", 0, CLI_FLAG, &(o).legacy_unauthenticated},                      \
-        {"try-all-keys", 0, CLI_FLAG, &(o).try_all_keys},                                          \
+        {"try-all-keys", 0, CLI_FLAG, &(o).try_all_keys}
+/* Of one object. */
+#define S3_READING_OPTIONS(o)                                                                      \
+    S3_OPENING_OPTIONS(o), {"vault-key", 0, CLI_TEXT, &(o).vault_key},                             \
         {"version-id", 0, CLI_TEXT, &(o).version}
 
 /* Everything that is open. */

@@ -523,7 +523,7 @@ static enum kb_status run_verb(struct cli *cli, int argc, char **argv, bool cat)
         S3_READING_OPTIONS(*o),
         {"raw", 0, CLI_FLAG, &o->raw},
         {"part-size", 0, CLI_TEXT, &o->part_size},
-        cat ? range : (struct cli_option){"yes", 0, CLI_FLAG, &o->yes},
+        cat ? range : (struct cli_option){"yes", 'y', CLI_FLAG, &o->yes},
         cat ? end : (struct cli_option){"recursive", 'r', CLI_FLAG, &o->recursive},
         end,
     };

@@ -286,7 +286,7 @@ enum kb_status s3_run_rm(struct cli *cli, int argc, char **argv)
         {"recursive", 'r', CLI_FLAG, &s3.options.recursive},
         {"versions", 0, CLI_FLAG, &s3.options.versions},
         {"version-id", 0, CLI_TEXT, &s3.options.version},
-        {"yes", 0, CLI_FLAG, &s3.options.yes},
+        {"yes", 'y', CLI_FLAG, &s3.options.yes},
         {NULL, 0, CLI_FLAG, NULL},
     };
     int count;

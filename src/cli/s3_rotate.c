@@ -441,7 +441,7 @@ enum kb_status s3_run_rotate(struct cli *cli, int argc, char **argv)
         ROTATE_OPTIONS(rotating),
         {"older-than", 0, CLI_TEXT, &rotating.older_than},
         {"versions", 0, CLI_FLAG, &rotating.s3.options.versions},
-        {"yes", 0, CLI_FLAG, &rotating.s3.options.yes},
+        {"yes", 'y', CLI_FLAG, &rotating.s3.options.yes},
         {NULL, 0, CLI_FLAG, NULL},
     };
     int count;

@@ -105,7 +105,7 @@ enum kb_status s3_run_verify(struct cli *cli, int argc, char **argv)
     bool recursive = false; /* it always is */
     const struct cli_option table[] = {
         S3_REMOTE_OPTIONS(surveying.s3.options),
-        S3_READING_OPTIONS(surveying.s3.options),
+        S3_OPENING_OPTIONS(surveying.s3.options),
         {"content", 0, CLI_FLAG, &surveying.content},
         {"versions", 0, CLI_FLAG, &surveying.s3.options.versions},
         {"recursive", 'r', CLI_FLAG, &recursive},

@@ -128,6 +128,9 @@ expect 0 '' s3 get --yes "$b/again" back
 expect 0 '' s3 rm "$b/again"
 check 'none is stored' [ "$(row_states again)" = ' 3 removed ' ]
 check 'nor active' [ "$(key_states again)" = ' 3 retired ' ]
+# Options that a verb would not use are not taken.
+expect 2 'unknown option' s3 verify --version-id x "$b/"
+expect 2 'unknown option' s3 verify --vault-key x "$b/"
 # What is wrong with the arguments is said before a key is made.
 made=$(kb vault list | wc -l)
 expect 2 'name of metadata' s3 put -m 'a b=c' page "$b/odd"
@@ -261,7 +264,7 @@ expect 8 '' s3 get -r "$b/clash" clash
 # --- removal ----------------------------------------------------------------------------------------------
 
 expect 2 'would be deleted' s3 rm -r "$b/t" </dev/null
-expect 0 '11 deleted' s3 rm -r --yes "$b/t"
+expect 0 '11 deleted' s3 rm -ry "$b/t"
 expect 0 'nothing is there' s3 rm -r --yes "$b/t"
 expect 0 '' s3 rm "$b/page"
 expect 3 '' s3 head "$b/page"
