@@ -76,5 +76,8 @@ for file in $(git ls-files 'src/*.c' 'keystore/*.c'); do
         /^}/ { if (body && NR - body > 70) { print file ":" body ": a function of " NR - body " lines"; bad = 1 } body = 0 }
         END { exit bad }' "$file" || bad=1
 done
+# shellcheck disable=SC2046  # names without blanks
+wide=$(LC_ALL=C.UTF-8 wc -L $(git ls-files '*.[ch]') | awk '$1 > 100 && $2 != "total" { print $2 }')
+[ -z "$wide" ] || complain "lines of more than 100 columns: $wide"
 
 exit $bad

@@ -118,8 +118,8 @@ static enum kb_status open_keys(struct s3 *s3, unsigned needs)
     if (create && !kb_s3_is_secure(s3->client)) {
         kb_error_set(&s3->cli->error, KB_ERR_USAGE,
                      "customer keys (SSE-C) are not sent over http");
-        kb_error_hint(&s3->cli->error, "--endpoint-url https://…, with --ca-file for an authority "
-                                       "of your own");
+        kb_error_hint(&s3->cli->error, "--endpoint-url https://…, with --ca-file for an "
+                                       "authority of your own");
         return KB_ERR_USAGE;
     }
     if (writes || reads)
@@ -288,17 +288,17 @@ void s3_each(struct s3 *s3, size_t n, void (*work)(void *ctx, size_t at), void *
 }
 
 #define REMOTE_SYNOPSIS                                                                            \
-    "    [--endpoint-url URL] [--region R] [--profile P] [--ca-file FILE] [--connections N]\n"       \
+    "    [--endpoint-url URL] [--region R] [--profile P] [--ca-file FILE] [--connections N]\n"     \
     "    [--style auto|path|virtual]"
 #define OPENING_SYNOPSIS                                                                           \
-    "    [--policy require-require|require-allow|forbid-allow] [--legacy-wrapping]\n"               \
+    "    [--policy require-require|require-allow|forbid-allow] [--legacy-wrapping]\n"              \
     "    [--legacy-unauthenticated]"
 #define READING_SYNOPSIS                                                                           \
-    "    [--vault-key KEY | --try-all-keys] [--key NAME] [-c NAME=VALUE]...\n"                       \
+    "    [--vault-key KEY | --try-all-keys] [--key NAME] [-c NAME=VALUE]...\n"                     \
     OPENING_SYNOPSIS " [--version-id ID]\n"
 #define COPYING_SYNOPSIS                                                                           \
-    "    [--encryption sse-c|sse-s3|sse-kms|none] [--key-per object|prefix] [--kms-key ID]\n"       \
-    "    [--kms-context NAME=VALUE]... [--bucket-key] [--to-key NAME] [--part-size N]\n"            \
+    "    [--encryption sse-c|sse-s3|sse-kms|none] [--key-per object|prefix] [--kms-key ID]\n"      \
+    "    [--kms-context NAME=VALUE]... [--bucket-key] [--to-key NAME] [--part-size N]\n"           \
     "    [--stream]\n"
 
 /* --- verbs ------------------------------------------------------------------------------------ */

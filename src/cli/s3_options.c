@@ -144,7 +144,8 @@ static enum kb_status take_pairs(struct s3 *s3, const char *option, const struct
 static void put_encoded(struct kb_buffer *out, struct kb_bytes text)
 {
     static const char digits[] = "0123456789ABCDEF";
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789-._~";
 
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.data[i];

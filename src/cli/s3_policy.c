@@ -117,8 +117,8 @@ static cJSON *statement_of(const struct s3_bucket *bucket, const char *sid, cons
     cJSON *json = cJSON_CreateObject();
     cJSON *condition;
 
-    snprintf(resource, sizeof resource, "arn:%s:s3:::%s/*", policy_partition(kb_s3_region(bucket->s3.client)),
-             bucket->name);
+    snprintf(resource, sizeof resource, "arn:%s:s3:::%s/*",
+             policy_partition(kb_s3_region(bucket->s3.client)), bucket->name);
     cJSON_AddStringToObject(json, "Sid", sid);
     cJSON_AddStringToObject(json, "Effect", "Deny");
     cJSON_AddStringToObject(json, "Principal", "*");

@@ -54,7 +54,8 @@ struct kb_object_put {
     const char *source_identity; /* what tells that the source is the same when the upload is
                                     resumed; NULL: it cannot be */
     bool resume;                 /* an upload of that identity that was begun is gone on with */
-    bool keep_unverified; /* an object that turned out not to be protected stays; else it is removed */
+    bool keep_unverified;        /* an object that turned out not to be protected stays; else it
+                                    is removed */
 };
 
 /* What was really found, by trial where there is one. */
@@ -76,7 +77,8 @@ void kb_object_result_free(struct kb_object_result *result);
  * protected as it was asked for is deleted (its version alone) and KB_ERR_REMOTE
  * says so. SSE-C where the bucket forbids it: KB_ERR_DENIED with the hint
  * "keybridge s3 bucket allow-sse-c". */
-KB_MUST_CHECK enum kb_status kb_object_put(struct kb_objects *objects, const struct kb_s3_name *name,
+KB_MUST_CHECK enum kb_status kb_object_put(struct kb_objects *objects,
+                                           const struct kb_s3_name *name,
                                            const struct kb_object_put *put,
                                            const struct kb_s3_source *source,
                                            struct kb_object_result *out, struct kb_error *err);
@@ -101,8 +103,8 @@ KB_MUST_CHECK enum kb_status kb_object_put_many(struct kb_objects *objects,
 /* --- get --------------------------------------------------------------------------------- */
 
 struct kb_object_get {
-    const char *key;       /* of the vault; NULL: that of the inventory, else by the fingerprint that
-                              the metadata or an error may tell */
+    const char *key;       /* of the vault; NULL: that of the inventory, else by the fingerprint
+                              that the metadata or an error may tell */
     bool try_all_keys;     /* when neither is known: every key of the vault, by HEAD */
     const struct kb_secret *customer_key; /* in place of the vault's */
     bool ranged;
@@ -120,11 +122,12 @@ struct kb_object_get {
     void *ctx;
     bool unverified;       /* `write` keeps what it gets from everybody until KB_OK: a file that is
                               published afterwards */
-    int scratch;           /* descriptor of an empty file for plaintext that waits for its tag, or -1 */
+    int scratch;           /* descriptor of an empty file for plaintext that waits for its tag,
+                              or -1 */
     enum kb_status (*progress)(void *ctx, uint64_t done, struct kb_error *err);
     void *progress_ctx;
-    struct kb_object_known *known; /* of kb_objects_know, which this is object `known_at` of; NULL: */
-    size_t known_at;               /* it is looked up alone. Taken from there: good for one get */
+    struct kb_object_known *known; /* of kb_objects_know, which this is object `known_at` of; */
+    size_t known_at;               /* NULL: it is looked up alone. Taken: good for one get */
 };
 /* Looks up the keys of n objects of one bucket (at most KB_VAULT_BATCH_MAX) that will be got, in
  * as few calls of the token as one takes. `get` is as it will be. The caller frees it; NULL when
@@ -137,7 +140,8 @@ void kb_object_known_free(struct kb_object_known *known); /* NULL is ignored */
 /* Finds out how the object is protected, gets it and verifies what can be: tags of
  * client-side encryption, the SHA-256 of the inventory for whole objects, ETag and
  * size. KB_ERR_AUTH: altered, or not what the inventory says. */
-KB_MUST_CHECK enum kb_status kb_object_get(struct kb_objects *objects, const struct kb_s3_name *name,
+KB_MUST_CHECK enum kb_status kb_object_get(struct kb_objects *objects,
+                                           const struct kb_s3_name *name,
                                            const struct kb_object_get *get,
                                            struct kb_object_result *out, struct kb_error *err);
 
@@ -189,7 +193,8 @@ struct kb_object_rotate {
     int64_t before;            /* in place, SSE-C: leave a key that was made at that time or later
                                   (seconds since 1970); 0: none */
     bool stream;               /* do not ask the server to copy */
-    struct kb_s3_upload upload; /* its part_size, single_max, connections, progress: of copies, too */
+    struct kb_s3_upload upload; /* its part_size, single_max, connections, progress: of copies,
+                                   too */
 };
 struct kb_object_rotated {
     struct kb_object_result result; /* not filled when passed over */
@@ -219,7 +224,8 @@ struct kb_object_finding {
     enum kb_object_grade grade;
     const char *key;     /* of the object; NULL: of the bucket */
     const char *version; /* or "" */
-    const char *code;    /* "ok", "not-ours", "unencrypted", "size", "missing", "unversioned", "no-deny-policy" … */
+    const char *code;    /* "ok", "not-ours", "unencrypted", "size", "missing", "unversioned",
+                            "no-deny-policy" … */
     const char *text;    /* a sentence */
 };
 struct kb_object_survey {

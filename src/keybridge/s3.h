@@ -18,7 +18,7 @@ extern "C" {
 struct kb_s3;
 
 enum kb_s3_style {
-    KB_S3_STYLE_AUTO,    /* virtual-hosted on AWS's own endpoints for names without dots, else path */
+    KB_S3_STYLE_AUTO,    /* virtual-hosted on AWS's endpoints for names without dots, else path */
     KB_S3_STYLE_PATH,    /* https://host/bucket/key */
     KB_S3_STYLE_VIRTUAL, /* https://bucket.host/key */
 };
@@ -291,16 +291,17 @@ struct kb_s3_upload {
     uint64_t single_max;     /* up to that many bytes in one PUT; 0: part_size */
     uint64_t memory_max;     /* longer parts are sent from a source that has read_at; 0: 8 MiB */
     unsigned connections;    /* 0: those of the client */
-    bool sign_payload;       /* parts are signed with their SHA-256 over https, too, where otherwise
-                                TLS alone protects them. Over http, and in one PUT, they always are */
+    bool sign_payload;       /* parts are signed with their SHA-256 over https, too, where
+                                otherwise TLS alone protects them. Over http, and in one PUT,
+                                they always are */
     bool no_sha256;          /* nobody asks for kb_s3_uploaded.sha256 */
     const struct kb_s3_journal *journal; /* may be NULL */
     bool keep_on_failure;    /* leave an upload that failed on the server, to be resumed; else it is
                                 aborted */
     /* To resume: what the journal was told. A part that the server still lists with its etag is not
      * sent again when the source's bytes up to its end have its SHA-256; when the bytes up to the
-     * end of a part that was told differ, the upload ends with KB_ERR_INPUT ("changed since"). KB_ERR_NOT_FOUND: the server has
-     * forgotten the upload. */
+     * end of a part that was told differ, the upload ends with KB_ERR_INPUT ("changed since").
+     * KB_ERR_NOT_FOUND: the server has forgotten the upload. */
     const char *resume;      /* upload id, or NULL */
     const struct kb_s3_known_part *known;
     size_t known_count;

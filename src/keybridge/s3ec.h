@@ -113,8 +113,9 @@ KB_MUST_CHECK enum kb_status kb_s3ec_decrypt(struct kb_s3ec_object **out, struct
                                              uint64_t body_size, struct kb_error *err);
 /* The whole body, in order: appends plaintext to `out`. It is unverified until
  * kb_s3ec_open_end said KB_OK: nobody may have it before. */
-KB_MUST_CHECK enum kb_status kb_s3ec_open_piece(struct kb_s3ec_object *object, struct kb_buffer *out,
-                                                struct kb_bytes in, struct kb_error *err);
+KB_MUST_CHECK enum kb_status kb_s3ec_open_piece(struct kb_s3ec_object *object,
+                                                struct kb_buffer *out, struct kb_bytes in,
+                                                struct kb_error *err);
 /* KB_ERR_AUTH: tag or padding are wrong, or bytes are missing. May append the last bytes. */
 KB_MUST_CHECK enum kb_status kb_s3ec_open_end(struct kb_s3ec_object *object, struct kb_buffer *out,
                                               struct kb_error *err);

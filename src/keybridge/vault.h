@@ -63,7 +63,7 @@ struct kb_vault_key {
     enum kb_vault_purpose purpose;
     enum kb_vault_state state;
     char name[KB_VAULT_NAME_MAX + 1]; /* "" without one; unique among keys that have one */
-    char *scope;                      /* of the purpose, UTF-8; may be ""; in kb_vault_each_key a view */
+    char *scope;                      /* of the purpose, UTF-8, or ""; a view in ..._each_key */
     int64_t created;                  /* seconds since 1970 */
     uint64_t objects;                 /* rows of the inventory that use it */
 };
@@ -77,8 +77,9 @@ struct kb_vault_spec {
 /* Makes n keys (at most KB_VAULT_BATCH_MAX) from the token's random source and
  * stores them, wrapped, in one transaction; durable on KB_OK. plain[i]: 32 bytes,
  * the caller's. KB_ERR_EXISTS: the name is taken. */
-KB_MUST_CHECK enum kb_status kb_vault_make(struct kb_vault *vault, const struct kb_vault_spec *specs,
-                                           size_t n, struct kb_vault_key *keys,
+KB_MUST_CHECK enum kb_status kb_vault_make(struct kb_vault *vault,
+                                           const struct kb_vault_spec *specs, size_t n,
+                                           struct kb_vault_key *keys,
                                            struct kb_secret **plain, struct kb_error *err);
 /* Brings a key of 32 bytes in. KB_ERR_EXISTS when it is there already. */
 KB_MUST_CHECK enum kb_status kb_vault_import_key(struct kb_vault *vault,
@@ -105,11 +106,11 @@ KB_MUST_CHECK enum kb_status kb_vault_release_many(struct kb_vault *vault, const
                                                    struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_vault_set_state(struct kb_vault *vault, const char *id,
                                                 enum kb_vault_state state, struct kb_error *err);
-KB_MUST_CHECK enum kb_status kb_vault_each_key(struct kb_vault *vault,
-                                               enum kb_status (*each)(void *ctx,
-                                                                      const struct kb_vault_key *key,
-                                                                      struct kb_error *err),
-                                               void *ctx, struct kb_error *err);
+KB_MUST_CHECK enum kb_status
+kb_vault_each_key(struct kb_vault *vault,
+                  enum kb_status (*each)(void *ctx, const struct kb_vault_key *key,
+                                         struct kb_error *err),
+                  void *ctx, struct kb_error *err);
 
 /* --- inventory: which object version uses which key -------------------------------- */
 

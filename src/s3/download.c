@@ -31,7 +31,7 @@ struct download {
     uint64_t size;       /* all of the object */
     /* Under crew.lock. */
     uint64_t taken; /* parts that somebody got or gets */
-    uint64_t turn;  /* the part to be handed over next; whoever has it hands over without the lock */
+    uint64_t turn;  /* the part to be handed over next; who has it does so without the lock */
 };
 
 struct range {

@@ -14,7 +14,7 @@
 
 enum {
     QUERY_MAX = 16 * 1024,
-    MARKER_MAX = 4 * 1024, /* bytes of a marker: keys have at most 1,024, three times as many encoded */
+    MARKER_MAX = 4 * 1024, /* bytes of a marker: keys have up to 1,024, encoded thrice as many */
     EMPTY_PAGES_MAX = 1000, /* in a row: delete markers that are skipped make some */
 };
 
@@ -166,6 +166,7 @@ static enum kb_status read_object(const struct pager *pager, struct kb_s3_entry 
                                   const struct s3_element *element, struct kb_error *err)
 {
     bool has_size = !entry->is_delete_marker && pager->kind != &uploads;
+    struct kb_bytes time;
 
     if (has_size && !read_number(&entry->size, s3_xml_text(element, "Size"), INT64_MAX))
         return lie(pager, "an absurd size", err);
@@ -179,8 +180,8 @@ static enum kb_status read_object(const struct pager *pager, struct kb_s3_entry 
     entry->is_latest = is_text(s3_xml_text(element, "IsLatest"), "true");
     entry->etag = without_quotes(s3_xml_text(element, "ETag"));
     entry->storage_class = s3_xml_text(element, "StorageClass");
-    if (!kb_time_parse(&entry->modified,
-                       s3_xml_text(element, pager->kind == &uploads ? "Initiated" : "LastModified")))
+    time = s3_xml_text(element, pager->kind == &uploads ? "Initiated" : "LastModified");
+    if (!kb_time_parse(&entry->modified, time))
         entry->modified = 0;
     return KB_OK;
 }

@@ -25,7 +25,8 @@ enum kb_status object_download(struct object_reading *reading, const struct obje
         .progress = get->progress,
         .ctx = get->progress_ctx,
     };
-    enum kb_status status = kb_s3_download(reading->objects->s3, &reading->name, &download, out, err);
+    enum kb_status status =
+        kb_s3_download(reading->objects->s3, &reading->name, &download, out, err);
 
     if (status == KB_OK && (strcmp(out->object.etag, head->etag) != 0 ||
                             strcmp(out->object.version, head->version) != 0))

@@ -399,7 +399,8 @@ static void make_items(void)
 {
     for (int i = 0; i < MANY; i++) {
         snprintf(texts[i], sizeof texts[i],
-                 " {\"p\" : {\"S\":\"p%d\"}, \"x\":{\"S\":\"text-%d-\\u00e9\"},\"s\":{\"N\":\"%d.0\"}} ",
+                 " {\"p\" : {\"S\":\"p%d\"}, \"x\":{\"S\":\"text-%d-\\u00e9\"},"
+                  "\"s\":{\"N\":\"%d.0\"}} ",
                  i % 7, i, i);
         items[i] = kb_bytes_text(texts[i]);
     }

@@ -87,9 +87,11 @@ static void test_generate(void)
     CU_ASSERT_STRING_EQUAL(fake.target, "TrentService.GenerateDataKey");
     CU_ASSERT_STRING_EQUAL(
         fake.body, "{\"KeyId\":\"alias/k\",\"NumberOfBytes\":4,\"EncryptionContext\":"
-                   "{\"*amzn-ddb-env-alg*\":\"AES/256\",\"Order \\\"ID\\\"\":\"1\\n2\\\\\xc3\xa9\"},"
+                   "{\"*amzn-ddb-env-alg*\":\"AES/256\","
+                    "\"Order \\\"ID\\\"\":\"1\\n2\\\\\xc3\xa9\"},"
                    "\"GrantTokens\":[\"one\",\"two\"]}");
-    KBT_BYTES(kb_secret_view(job.plain), ((struct kb_bytes){(const uint8_t *)"\xff\xfe\xfd\xfc", 4}));
+    KBT_BYTES(kb_secret_view(job.plain),
+              ((struct kb_bytes){(const uint8_t *)"\xff\xfe\xfd\xfc", 4}));
     KBT_TEXT(kb_buffer_view(&job.ciphertext), "cipher");
     CU_ASSERT_STRING_EQUAL(job.answered_key_id, ARN);
     kb_kms_job_free(&job);
@@ -241,7 +243,8 @@ static void test_keys(void)
     struct fake fake = {
         .answer = "{\"KeyMetadata\":{\"KeyId\":\"k\",\"Arn\":\"" ARN "\",\"KeyState\":\"Enabled\","
                   "\"KeyUsage\":\"ENCRYPT_DECRYPT\",\"KeySpec\":\"SYMMETRIC_DEFAULT\",\"Enabled\":"
-                  "true,\"KeyManager\":\"CUSTOMER\",\"Origin\":\"AWS_KMS\",\"Description\":\"d\\n\"}}"};
+                  "true,\"KeyManager\":\"CUSTOMER\","
+                   "\"Origin\":\"AWS_KMS\",\"Description\":\"d\\n\"}}"};
     struct kb_kms *kms = start(&fake);
     struct kb_error err = {0};
     struct kb_kms_key key;

@@ -118,7 +118,8 @@ enum kb_status FAKE(kb_s3_upload)(struct kb_s3 *s3, const struct kb_s3_name *nam
     memcpy(world.sha256, out->sha256, sizeof world.sha256);
     world.no_sha256 = upload->no_sha256;
     snprintf(world.etag, sizeof world.etag, "etag");
-    snprintf(world.version, sizeof world.version, "%s", world.lies.null_version ? "null" : world.lies.no_version ? "" : "v1");
+    snprintf(world.version, sizeof world.version, "%s",
+             world.lies.null_version ? "null" : world.lies.no_version ? "" : "v1");
     fill(&out->object, keyed);
     out->size = world.size;
     out->echoed = keyed && !world.lies.no_echo && !world.lies.part_without_echo;
@@ -538,8 +539,10 @@ static void test_server_side(void)
         enum kb_status want;
     } rows[] = {
         {KB_OBJECT_NONE, KB_S3_SSE_NONE, KB_OK},      {KB_OBJECT_NONE, KB_S3_SSE_S3, KB_OK},
-        {KB_OBJECT_SSE_S3, KB_S3_SSE_S3, KB_OK},      {KB_OBJECT_SSE_S3, KB_S3_SSE_NONE, KB_ERR_REMOTE},
-        {KB_OBJECT_SSE_KMS, KB_S3_SSE_KMS, KB_OK},    {KB_OBJECT_SSE_KMS, KB_S3_SSE_S3, KB_ERR_REMOTE},
+        {KB_OBJECT_SSE_S3, KB_S3_SSE_S3, KB_OK},
+        {KB_OBJECT_SSE_S3, KB_S3_SSE_NONE, KB_ERR_REMOTE},
+        {KB_OBJECT_SSE_KMS, KB_S3_SSE_KMS, KB_OK},
+        {KB_OBJECT_SSE_KMS, KB_S3_SSE_S3, KB_ERR_REMOTE},
         {KB_OBJECT_SSE_S3, KB_S3_SSE_KMS, KB_ERR_REMOTE},
     };
 

@@ -151,7 +151,7 @@ static void test_plain_keys(void)
 #define VERSIONS(truncated, rest)                                                                  \
     "<ListVersionsResult><EncodingType>url</EncodingType><IsTruncated>" truncated                  \
     "</IsTruncated>" rest "</ListVersionsResult>"
-#define A_VERSION(key, id)                                                                           \
+#define A_VERSION(key, id)                                                                         \
     "<Version><Key>" key "</Key><VersionId>" id "</VersionId><IsLatest>true</IsLatest>"            \
     "<Size>1</Size></Version>"
 #define MARKERS(key, id)                                                                           \
@@ -452,7 +452,8 @@ static void test_versioning(void)
 
     KBT_OK(kb_s3_set_versioning(s3, "bucket", true, &err), &err);
     CU_ASSERT_STRING_EQUAL(
-        fake.body, "<VersioningConfiguration" NS "><Status>Enabled</Status></VersioningConfiguration>");
+        fake.body,
+        "<VersioningConfiguration" NS "><Status>Enabled</Status></VersioningConfiguration>");
     CU_ASSERT_EQUAL(strlen(fake.md5), 24);
     stop(&fake, s3);
     check_versioning("<VersioningConfiguration/>", KB_OK, KB_S3_VERSIONING_NEVER);

@@ -416,7 +416,8 @@ static enum kb_status journal_part(void *ctx, const struct kb_s3_part *part,
     CU_ASSERT_FATAL(journal->count < 4 * PARTS);
     known->part = *part;
     memcpy(known->sha256, sha256, 32);
-    return journal->stop_at == journal->count + 1 ? kb_error_set(err, KB_ERR_SYSTEM, "full") : KB_OK;
+    return journal->stop_at == journal->count + 1 ? kb_error_set(err, KB_ERR_SYSTEM, "full")
+                                                  : KB_OK;
 }
 
 /* --- uploads ------------------------------------------------------------------------------ */
@@ -680,7 +681,7 @@ static void test_plan(void)
     CU_ASSERT_EQUAL(sum, 30000 * 8 * MIB);
 }
 
-/* --- parts that are sent from a file ------------------------------------------------------------ */
+/* --- parts that are sent from a file ---------------------------------------------------------- */
 
 enum { LONG_PART = 6 << 20 };
 
@@ -834,7 +835,8 @@ static void test_file_changes(void)
             CU_ASSERT_EQUAL(upload_file(&fake, &options, &file, &out, &err), KB_ERR_INPUT);
             CU_ASSERT_STRING_EQUAL(err.text, shrinks
                                                  ? "the source shrank while it was being sent"
-                                                 : "the source has changed while it was being sent");
+                                                 : "the source has changed while it was being "
+                                                   "sent");
             CU_ASSERT(fake.aborted && !fake.ended);
             CU_ASSERT(!fake.parts[part].bytes);
             clear(&fake);

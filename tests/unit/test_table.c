@@ -66,7 +66,8 @@ static void test_create(void)
     CU_ASSERT_STRING_NOT_EQUAL(err.hint, "");
     CU_ASSERT_EQUAL(kb_table_create("local:", &schema, NULL, NULL), KB_ERR_USAGE);
     CU_ASSERT_EQUAL(kb_table_create(NULL, &schema, NULL, NULL), KB_ERR_USAGE);
-    CU_ASSERT_EQUAL(kb_table_create(tabletest_where("no/such"), &schema, NULL, NULL), KB_ERR_NOT_FOUND);
+    CU_ASSERT_EQUAL(kb_table_create(tabletest_where("no/such"), &schema, NULL, NULL),
+                    KB_ERR_NOT_FOUND);
     schema.partition.type = 'X';
     CU_ASSERT_EQUAL(kb_table_create(tabletest_where("x"), &schema, NULL, NULL), KB_ERR_USAGE);
     CU_ASSERT_EQUAL(tabletest_create("x", "p", "p:N", NULL), KB_ERR_USAGE);

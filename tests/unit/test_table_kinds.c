@@ -534,7 +534,8 @@ static void test_many(void)
     filler[sizeof filler - 1] = 0;
     for (int i = 0; i < 300; i++) {
         snprintf(texts[i], sizeof texts[i],
-                 "{\"f\":{\"S\":\"%s\"},\"i\":{\"N\":\"%d\"},\"p\":{\"S\":\"P\"},\"s\":{\"N\":\"%d\"}}",
+                 "{\"f\":{\"S\":\"%s\"},\"i\":{\"N\":\"%d\"},"
+                  "\"p\":{\"S\":\"P\"},\"s\":{\"N\":\"%d\"}}",
                  filler, i, i);
         items[i] = kb_bytes_text(texts[i]);
     }

@@ -456,7 +456,8 @@ static json_t *shortest(const char *suite, const char *content)
         if (!manifest_is(test, "kind", "esdk-decrypt") || !manifest_is(test, "expect", "ok") ||
             !manifest_is(test, "suite", suite) || !manifest_is(test, "content", content))
             continue;
-        if (!found || is_better(number_of(test, "plaintext_len"), number_of(found, "plaintext_len")))
+        if (!found ||
+            is_better(number_of(test, "plaintext_len"), number_of(found, "plaintext_len")))
             found = test;
     }
     CU_ASSERT_PTR_NOT_NULL_FATAL(found);
