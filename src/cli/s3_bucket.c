@@ -227,22 +227,27 @@ enum kb_status s3_run_bucket(struct cli *cli, int argc, char **argv)
         {{"allow-sse-c", NULL}, "allow-sse-c", run_allow_sse_c},
     };
 
+    const char *second = argc > 1 && strncmp(argv[1], "s3://", 5) != 0 ? argv[1] : "";
+    bool begins = false;
+
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         int words = verbs[i].words[1] ? 2 : 1;
 
-        if (argc < words || strcmp(argv[0], verbs[i].words[0]) != 0 ||
-            (words == 2 && strcmp(argv[1], verbs[i].words[1]) != 0))
+        if (!argc || strcmp(argv[0], verbs[i].words[0]) != 0)
+            continue;
+        begins = words == 2 && !second[0];
+        if (words == 2 && strcmp(second, verbs[i].words[1]) != 0)
             continue;
         if (cli->capture)
             cli->capture->part = verbs[i].name;
         return verbs[i].run(cli, argc - words, argv + words);
     }
-    if (argc)
-        kb_error_set(&cli->error, KB_ERR_USAGE, "s3 bucket has no verb '%s%s%s'", argv[0],
-                     argc > 1 && strncmp(argv[1], "s3://", 5) != 0 ? " " : "",
-                     argc > 1 && strncmp(argv[1], "s3://", 5) != 0 ? argv[1] : "");
+    if (!argc || begins)
+        kb_error_set(&cli->error, KB_ERR_USAGE, "a verb is missing behind 's3 bucket%s%s'",
+                     argc ? " " : "", argc ? argv[0] : "");
     else
-        kb_error_set(&cli->error, KB_ERR_USAGE, "a verb is missing behind 's3 bucket'");
+        kb_error_set(&cli->error, KB_ERR_USAGE, "s3 bucket has no verb '%s%s%s'", argv[0],
+                     second[0] ? " " : "", second);
     cli_hint_help(cli);
     return KB_ERR_USAGE;
 }

@@ -142,7 +142,10 @@ void kb_exchange_judge(struct kb_exchange *exchange, CURLcode result)
     case KB_HTTP_TLS:
         kb_error_set(err, KB_ERR_REMOTE, "no secure connection to %s: %s", exchange->where,
                      exchange->text[0] ? exchange->text : curl_easy_strerror(result));
-        if (result == CURLE_PEER_FAILED_VERIFICATION)
+        if (strstr(exchange->text, "subject name"))
+            kb_error_hint(err, "the server's certificate is for another host name than that of "
+                               "the address");
+        else if (result == CURLE_PEER_FAILED_VERIFICATION)
             kb_error_hint(err, "--ca-file, or AWS_CA_BUNDLE, names the authorities to trust");
         break;
     case KB_HTTP_DROPPED:

@@ -24,6 +24,8 @@ expect 2 '--require' policy require-encryption --require none "$b"
 expect 2 "no verb 'colour'" s3 bucket colour "$b"
 expect 2 "no verb 'policy fly'" s3 bucket policy fly "$b"
 expect 2 'a verb is missing' s3 bucket
+expect 2 "behind 's3 bucket policy'" s3 bucket policy
+expect 2 "behind 's3 bucket encryption'" s3 bucket encryption "$b"
 expect 0 '"lock":true' s3 mb --json --lock "$b-l"
 cat >own <<END
 {"Version":"2012-10-17","Statement":{"Sid":"Own","Effect":"Deny","Principal":"*",

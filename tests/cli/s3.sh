@@ -188,6 +188,7 @@ expect 0 'sse-c, key' s3 put page "$b/as-set"
 # --- options that contradict each other -------------------------------------------------------------
 
 expect 2 'over http' s3 put --endpoint-url http://127.0.0.1:1 page "$b/x"
+expect 7 'for another host name' s3 ls --endpoint-url "https://a.b.localhost:${KB_RGW_URL##*:}"
 expect 2 '' s3 put --encryption rot13 page "$b/x"
 expect 2 'needs --key' s3 put --encryption client page "$b/x"
 expect 2 '' s3 put --key k page "$b/x"
