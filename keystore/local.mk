@@ -21,6 +21,7 @@ libkb_la_SOURCES += \
 	keystore/vault_import.c \
 	keystore/vault_keys.c \
 	keystore/vault_move.c keystore/vault_move.h \
+	keystore/vault_object_rows.c \
 	keystore/vault_objects.c \
 	keystore/vault_rows.c keystore/vault_rows.h \
 	keystore/vault_settle.c \

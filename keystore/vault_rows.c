@@ -439,6 +439,12 @@ static enum kb_status give_rows(struct kb_vault *vault, enum vault_table table,
     return status;
 }
 
+void vault_row_pass_over(void *ctx, int64_t row)
+{
+    (void)ctx;
+    (void)row;
+}
+
 enum kb_status vault_rows_read(struct kb_vault *vault, const struct vault_query *query,
                                const struct vault_reader *reader, struct kb_error *err)
 {

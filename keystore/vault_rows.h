@@ -148,6 +148,8 @@ KB_MUST_CHECK enum kb_status vault_rows_read(struct kb_vault *vault,
                                              const struct vault_query *query,
                                              const struct vault_reader *reader,
                                              struct kb_error *err);
+/* As `altered`: such rows are for kb_vault_check. */
+void vault_row_pass_over(void *ctx, int64_t row);
 /* An integer by SQL, not verified; 0 when there is none. The second one has n integers
  * as parameters. */
 KB_MUST_CHECK enum kb_status vault_number_read(struct kb_vault *vault, const char *sql,
@@ -201,7 +203,7 @@ KB_MUST_CHECK enum kb_status vault_key_replace(struct kb_vault *vault, int64_t r
                                                const struct kb_vault_key *key,
                                                struct kb_bytes wrapped, struct kb_error *err);
 
-/* --- vault_objects.c, vault_events.c --------------------------------------------------------- */
+/* --- vault_object_rows.c ---------------------------------------------------------------------- */
 
 KB_MUST_CHECK enum kb_status vault_object_view(struct kb_vault *vault,
                                                struct kb_vault_object *out,
@@ -211,6 +213,9 @@ KB_MUST_CHECK enum kb_status vault_object_view(struct kb_vault *vault,
 KB_MUST_CHECK enum kb_status vault_objects_put(struct kb_vault *vault, bool add,
                                                struct kb_vault_object *objects, size_t n,
                                                struct kb_error *err);
+/* The key that a row names; "" when it names none, or was altered. */
+KB_MUST_CHECK enum kb_status vault_object_key(struct kb_vault *vault, int64_t row,
+                                              char id[KB_VAULT_ID_SIZE], struct kb_error *err);
 
 /* --- vault_settle.c --------------------------------------------------------------------------- */
 
@@ -221,8 +226,8 @@ KB_MUST_CHECK enum kb_status vault_objects_settle(struct kb_vault *vault,
 /* An active key of one object that no row uses is retired. "" is none. */
 KB_MUST_CHECK enum kb_status vault_key_settle(struct kb_vault *vault, const char *id,
                                               struct kb_error *err);
-/* As `altered` of a reader: such rows are for kb_vault_check. */
-void vault_row_pass_over(void *ctx, int64_t row);
+
+/* --- vault_events.c --------------------------------------------------------------------------- */
 
 KB_MUST_CHECK enum kb_status vault_event_add(struct kb_vault *vault, const char *key_id,
                                              const char *what, struct kb_error *err);

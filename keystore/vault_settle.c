@@ -17,12 +17,6 @@ static bool is_only_one(const struct kb_vault_object *object)
            (!object->version[0] || strcmp(object->version, "null") == 0);
 }
 
-void vault_row_pass_over(void *ctx, int64_t row)
-{
-    (void)ctx;
-    (void)row;
-}
-
 struct former {
     struct kb_vault *vault;
     const struct kb_vault_object *object; /* that took the place */

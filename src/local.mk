@@ -115,11 +115,13 @@ keybridge_SOURCES = \
 	src/cli/pace.c src/cli/pace.h \
 	src/cli/policy.c src/cli/policy.h \
 	src/cli/policy_s3.c \
+	src/cli/policy_statement.c \
 	src/cli/progress.c \
 	src/cli/read.c \
 	src/cli/remote.c \
 	src/cli/s3.c src/cli/s3.h \
 	src/cli/s3_bucket.c src/cli/s3_bucket.h \
+	src/cli/s3_bucket_verbs.c \
 	src/cli/s3_get.c \
 	src/cli/s3_head.c \
 	src/cli/s3_list.c \

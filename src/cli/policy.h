@@ -44,6 +44,8 @@ struct policy {
     bool noted[POLICY_PARTS];
 };
 
+/* --- statements (policy_statement.c) -------------------------------------------------- */
+
 /* Adds an action, a text that stays, to the statement of these resource and
  * conditions. */
 KB_MUST_CHECK enum kb_status policy_allow(struct policy *policy,
@@ -55,6 +57,10 @@ KB_MUST_CHECK enum kb_status policy_check_wild(const struct policy *policy, cons
                                                const char *text);
 /* The part of AWS that a region (or NULL) belongs to, for ARNs. */
 const char *policy_partition(const char *region);
+/* The resource of a table, or of an index of it (NULL: none). */
+KB_MUST_CHECK enum kb_status policy_table(struct policy_statement *out, struct policy *policy,
+                                          const char *region, const char *name,
+                                          const char *index);
 /* The resource and the condition of a KMS key; NULL: it is not named. */
 KB_MUST_CHECK enum kb_status policy_kms_key(struct policy_statement *out, struct policy *policy,
                                             const char *region, const char *key);
@@ -62,7 +68,9 @@ KB_MUST_CHECK enum kb_status policy_kms_key(struct policy_statement *out, struct
 void policy_put_service(struct policy_statement *out, struct policy *policy, const char *service,
                         const char *region);
 
-/* (policy_s3.c) What a verb of s3, or one of envelope that names an object, needs. */
+/* --- S3 (policy_s3.c) ----------------------------------------------------------------- */
+
+/* What a verb of s3, or one of envelope that names an object, needs. */
 KB_MUST_CHECK enum kb_status policy_add_s3(struct policy *policy, const struct cli_verb *verb,
                                            const struct cli_capture *capture, const char *region);
 

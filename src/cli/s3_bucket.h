@@ -18,7 +18,8 @@ KB_MUST_CHECK enum kb_status s3_bucket_open(struct s3_bucket *bucket,
                                             const struct cli_option *options, int count, int argc,
                                             char **argv);
 
-/* (s3_policy.c) */
+/* --- s3_policy.c ------------------------------------------------------------------- */
+
 enum kb_status s3_policy_get(struct cli *cli, int argc, char **argv);
 enum kb_status s3_policy_set(struct cli *cli, int argc, char **argv);
 enum kb_status s3_policy_require(struct cli *cli, int argc, char **argv);

@@ -288,7 +288,7 @@ struct kb_s3_known_part {
 struct kb_s3_upload {
     struct kb_s3_put put;
     uint64_t part_size;      /* 0: 8 MiB, or what keeps a known size within KB_S3_PARTS_MAX */
-    uint64_t single_max;     /* up to that many bytes in one PUT; 0: part_size */
+    uint64_t single_max;     /* up to that many bytes in one PUT; 0: a part that is held */
     uint64_t memory_max;     /* longer parts are sent from a source that has read_at; 0: 8 MiB */
     unsigned connections;    /* 0: those of the client */
     bool sign_payload;       /* parts are signed with their SHA-256 over https, too, where
