@@ -5,7 +5,7 @@ libkb_la_SOURCES += \
 	src/sealed/object_client.c \
 	src/sealed/object_copy.c \
 	src/sealed/object_find.c \
-	src/sealed/object_get.c src/sealed/object_get.h \
+	src/sealed/object_get.c \
 	src/sealed/object_head.c \
 	src/sealed/object_instruction.c \
 	src/sealed/object_key.c \
@@ -13,6 +13,7 @@ libkb_la_SOURCES += \
 	src/sealed/object_pipe.c src/sealed/object_pipe.h \
 	src/sealed/object_proof.c \
 	src/sealed/object_put.c src/sealed/object_put.h \
+	src/sealed/object_reading.c src/sealed/object_reading.h \
 	src/sealed/object_remove.c \
 	src/sealed/object_resume.c \
 	src/sealed/object_retire.c \

@@ -4,7 +4,7 @@
  * Encryption Client's object before its tag, nor of a signed message before its
  * signature; frames of an unsigned message come out as each is verified.
  */
-#include "sealed/object_get.h"
+#include "sealed/object_reading.h"
 
 #include <keybridge/file.h>
 

@@ -3,8 +3,8 @@
  * One object on its way from the server: found, got, decrypted here when it was
  * encrypted here (object_client.c), and held against the inventory.
  */
-#ifndef KB_SEALED_OBJECT_GET_H
-#define KB_SEALED_OBJECT_GET_H
+#ifndef KB_SEALED_OBJECT_READING_H
+#define KB_SEALED_OBJECT_READING_H
 
 #include "sealed/object.h"
 
@@ -38,6 +38,7 @@ struct object_span {
 KB_MUST_CHECK enum kb_status object_download(struct object_reading *reading,
                                              const struct object_span *span,
                                              struct kb_s3_downloaded *out, struct kb_error *err);
+/* (object_client.c) The same of what was encrypted before it was sent, decrypted. */
 KB_MUST_CHECK enum kb_status object_get_client(struct object_reading *reading,
                                                struct kb_error *err);
 KB_MUST_CHECK enum kb_status object_get_envelope(struct object_reading *reading,
