@@ -72,9 +72,7 @@ for message in signed sealed; do
     for at in $(seq 0 11 120) $(seq 150 60 500) $((size - 130)) $((size - 60)) $((size - 1)); do
         [ "$at" -lt "$size" ] || continue
         cp $message flipped
-        byte=$(od -An -tu1 -j "$at" -N 1 $message)
-        # shellcheck disable=SC2059  # an octal escape
-        printf "\\$(printf %03o $(((byte + 1) % 256)))" | dd of=flipped bs=1 seek="$at" conv=notrunc status=none
+        change_byte flipped "$at"
         decrypt -i flipped -o back 2>err
         status=$?
         check "$message changed at $at: exit $status" [ $status = 4 ]
@@ -84,7 +82,7 @@ for message in signed sealed; do
 done
 # A stream gives what was good before the damage, and no byte more.
 cp sealed flipped
-printf X | dd of=flipped bs=1 seek=7000 conv=notrunc status=none
+change_byte flipped 7000
 decrypt <flipped >out 2>err
 check 'a damaged stream fails' [ $? = 4 ]
 check 'behind the six whole frames before it' [ "$(wc -c <out)" = 6000 ]
@@ -96,7 +94,7 @@ head -c 3000000 /dev/zero >zeros
 encrypt --suite 0478 --frame-length 2000000 -i zeros -o long
 "$KEYBRIDGE" envelope decrypt --key env <long | cmp -s - zeros
 check 'a frame of 2 MB is held back, and comes out' [ $? = 0 ]
-printf X | dd of=long bs=1 seek=1500000 conv=notrunc status=none
+change_byte long 1500000
 expect 4 '' decrypt -i long
 check 'but not when it is forged' [ ! -s out ]
 for more in 0 1; do

@@ -177,7 +177,7 @@ dd if=page of=want bs=1 skip=5 count=10 status=none
 check 'a range of a signed message' cmp -s want part
 check 'nothing was published' [ ! -e other ]
 # Frames that are not needed are not read, those that are must be right.
-printf X | dd of=sealed bs=1 seek=60000 conv=notrunc status=none
+change_byte sealed 60000
 expect 0 '' decrypt --range 1000-2000 -i sealed -o part
 expect 4 '' decrypt --range 1000-70000 -i sealed -o other
 
@@ -285,7 +285,7 @@ expect 0 '' rewrap --policy forbid-allow -i sealed -o new
 expect 0 '0x0378' inspect new
 encrypt -i page -o sealed
 size=$(wc -c <sealed)
-printf '\377' | dd of=sealed bs=1 seek=$((size - 20)) conv=notrunc status=none
+change_byte sealed $((size - 20))
 rewrap <sealed >new 2>err
 check 'a signature that is wrong fails the pipe' [ $? = 4 ]
 expect 4 '' kb envelope decrypt --key env2 --allow-unverified-stream -i new

@@ -118,6 +118,13 @@ new_home() {
     done
 }
 
+# The byte at an offset of a file becomes another one.
+change_byte() {
+    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+    # shellcheck disable=SC2059  # an octal escape
+    printf "\\$(printf %03o $(((byte + 1) % 256)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # Python with the modules given, or nothing.
 python() {
     for candidate in python3 python; do

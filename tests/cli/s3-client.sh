@@ -102,7 +102,7 @@ expect 5 'legacy-unauthenticated' s3 cat --key env --range 0-9 "$b/c"
 # What a server may do with a body and its metadata.
 alter() { # at, from, to, metadata of the copy
     s3 cat --raw "$2" >body
-    printf '\377' | dd of=body bs=1 seek="$1" conv=notrunc 2>/dev/null
+    change_byte body "$1"
     s3 head --json "$2" | tr '{,}' '\n\n\n' | sed -n 's/^"\(x-amz-[^"]*\|keybridge-[^"]*\)":"\([^"]*\)".*/\1=\2/p' >meta
     set -- "$3"
     while IFS= read -r line; do set -- "$@" -m "$line"; done <meta

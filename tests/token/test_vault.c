@@ -599,7 +599,9 @@ static void every_column_of_every_row(enum token_kind kind)
                 snprintf(value, sizeof value, "%s || 'x'", name);
             else
                 snprintf(value, sizeof value,
-                         "CAST(substr(%s, 1, length(%s) - 1) || 'x' AS BLOB)", name, name);
+                         "CAST(substr(%s, 1, length(%s) - 1) ||"
+                         " CASE substr(%s, -1) WHEN x'78' THEN 'y' ELSE 'x' END AS BLOB)",
+                         name, name, name);
             snprintf(sql, sizeof sql, "UPDATE %s SET %s = %s WHERE row = (SELECT max(row) FROM %s)",
                      tables[i], name, value, tables[i]);
             put_back(&trial, saved);
