@@ -172,11 +172,7 @@ peers)
     # shellcheck disable=SC2016  # the inner shell's variables
     step 'tables and KMS, for real' with 'dynalite?,moto' -- env srcdir="$source" sh -c \
         'KB_KMS_URL=$KB_MOTO_URL; export KB_KMS_URL; ./test_kms && { [ -z "${KB_DYNALITE_URL:-}" ] || ./test_table_kinds; }'
-    # The scripts of S3 pass over what has no gateway in `make check`; here they must have it.
     step 'S3, for real' with rgw -- env srcdir="$source" sh -c './test_s3 && ./test_s3_live'
-    for script in s3 s3-client s3-rotate s3-replaced; do
-        step "$script.sh" with rgw -- env KEYBRIDGE="$PWD/keybridge" sh "$source/tests/cli/$script.sh"
-    done
     step 'the command at servers' with 'dynalite?,moto' -- env KEYBRIDGE="$PWD/keybridge" \
         sh "$source/tests/cli/servers.sh"
     step 'live, every key kind' with 'dynalite?,moto' -- "$python" "$source/tests/interop/live_keys.py" \
@@ -213,7 +209,7 @@ fuzz)
     # shellcheck disable=SC2016  # the inner shell's variables
     make -s print-fuzzers | xargs -n 1 -P "$jobs" sh -c '
         mkdir -p "corpus-$2"
-        "./$2" -max_total_time="${FUZZ_SECONDS:-15}" -rss_limit_mb=1024 "corpus-$2" \
+        "./$2" -max_total_time="${FUZZ_SECONDS:-10}" -rss_limit_mb=1024 "corpus-$2" \
             "$1/tests/fuzz/corpus/${2#fuzz_}" >"$2.log" 2>&1 && : >"$2.ok"' fuzz "$source"
     for target in $(make -s print-fuzzers); do
         step "$target" sh -c "[ -f '$target.ok' ] || { cat '$target.log'; exit 1; }"
