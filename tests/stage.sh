@@ -67,11 +67,12 @@ build_above() {
 # check_each TEST…: those programs of `make check`, as many at once as there are
 # processors, a step each. $wrapper, when set, is what to run the programs by.
 check_each() {
+    [ $# -gt 0 ] || step 'which programs to run' false
     make -k -j"$jobs" check TESTS="$*" ${wrapper:+LOG_COMPILER="$wrapper"} >"$logs/stage-$stage.log" 2>&1
     for test in "$@"; do
         case $(sed -n 's/^:global-test-result: //p' "$test.trs") in
         PASS) step "$test" true ;;
-        SKIP) say "skip    $test" ;;
+        SKIP) say "SKIP    $test: $(tail -n 2 "$test.log" | head -n 1)" ;;
         *) step "$test" sh -c "cat '$test.log'; exit 1" ;;
         esac
     done
@@ -205,13 +206,14 @@ fuzz)
     need clang
     build --enable-fuzzers --enable-sanitizers=address,undefined CC=clang CFLAGS='-O1 -g'
     step 'build fuzzers' make -j"$jobs" fuzzers || finish
+    fuzzers=$(make -s print-fuzzers) || step 'which fuzzers to run' false
     rm -f fuzz_*.ok
     # shellcheck disable=SC2016  # the inner shell's variables
-    make -s print-fuzzers | xargs -n 1 -P "$jobs" sh -c '
+    printf '%s\n' "$fuzzers" | xargs -n 1 -P "$jobs" sh -c '
         mkdir -p "corpus-$2"
         "./$2" -max_total_time="${FUZZ_SECONDS:-10}" -rss_limit_mb=1024 "corpus-$2" \
             "$1/tests/fuzz/corpus/${2#fuzz_}" >"$2.log" 2>&1 && : >"$2.ok"' fuzz "$source"
-    for target in $(make -s print-fuzzers); do
+    for target in $fuzzers; do
         step "$target" sh -c "[ -f '$target.ok' ] || { cat '$target.log'; exit 1; }"
     done
     ;;

@@ -304,15 +304,14 @@ static enum kb_status flush(struct put *put)
 static void check_file(struct put_file *file, struct kb_error *err)
 {
     struct stat there = {0};
+    bool found = !file->path || stat(file->path, &there) == 0;
     enum kb_status status = KB_OK;
 
-    if (!kb_utf8_valid(kb_bytes_text(file->key)))
+    if (file->path && !file->no_follow)
+        status = found ? check_kind(file, &there, err) : refuse_to_open(err);
+    if (status == KB_OK && !kb_utf8_valid(kb_bytes_text(file->key)))
         status = kb_error_set(err, KB_ERR_USAGE, "its name is not UTF-8: no object can have it");
-    else if (file->path && !file->no_follow)
-        status = stat(file->path, &there) == 0 ? check_kind(file, &there, err)
-                                               : refuse_to_open(err);
-    if (status == KB_OK && file->put->s3.options.resume &&
-        (!file->path || stat(file->path, &there) == 0))
+    if (status == KB_OK && found && file->put->s3.options.resume)
         (void)!identify(file, &there, err);
 }
 

@@ -438,19 +438,19 @@ bool object_find_confirm(struct object_found *found, const struct kb_objects *ob
 
 /* --- all of it -------------------------------------------------------------------------- */
 
-static enum kb_status swallow(void *ctx, struct kb_bytes bytes, struct kb_error *err)
+/* No byte is wanted. */
+static enum kb_status refuse_bytes(void *ctx, struct kb_bytes bytes, struct kb_error *err)
 {
     (void)ctx;
     (void)bytes;
-    (void)err;
-    return KB_OK;
+    return kb_error_set(err, KB_ERR_INPUT, "it is not denied");
 }
 
 /* HEAD is refused without a word, for the key, the permission or for credentials that
  * have expired meanwhile: GET says which. True when it is not the key. */
 static bool is_denied(const struct search *search, struct kb_error *why)
 {
-    const struct kb_s3_get get = {.ranged = true, .write = swallow};
+    const struct kb_s3_get get = {.ranged = true, .write = refuse_bytes};
     struct kb_s3_object object = {.status = 0};
     enum kb_status status =
         kb_s3_get_object(search->objects->s3, search->name, &get, &object, why);

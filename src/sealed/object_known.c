@@ -157,12 +157,16 @@ void kb_object_known_free(struct kb_object_known *known)
 bool object_find_row(struct object_found *found, const struct kb_objects *objects,
                      const struct kb_s3_name *name, const struct kb_object_get *get)
 {
+    struct object_found *known =
+        get->known && get->known_at < get->known->n ? &get->known->found[get->known_at] : NULL;
+
     object_found_clear(found);
     if (!goes_by_inventory(objects, get))
         return false;
-    if (get->known && get->known_at < get->known->n) {
-        *found = get->known->found[get->known_at];
-        memset(&get->known->found[get->known_at], 0, sizeof *found);
+    /* No key goes to another object than its own, whatever number the caller gave. */
+    if (known && (!known->has_row || strcmp(known->row.object_key, name->key) == 0)) {
+        *found = *known;
+        memset(known, 0, sizeof *known);
     } else {
         look_up(found, objects, name, 1);
     }
