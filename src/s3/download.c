@@ -202,7 +202,9 @@ static enum kb_status get_part(struct download *run, uint64_t number, uint8_t *b
     kb_s3_object_free(&object);
     if (status == KB_OK && wait_for_turn(run, number)) {
         status = hand_over(run, (struct kb_bytes){buffer, range.size}, err);
-        pass_turn(run);
+        /* After a failure it stays here: nobody hands over what comes behind a hole. */
+        if (status == KB_OK)
+            pass_turn(run);
     }
     return status;
 }
