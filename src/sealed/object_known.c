@@ -154,17 +154,24 @@ void kb_object_known_free(struct kb_object_known *known)
     free(known);
 }
 
+static bool is_row_of(const struct kb_vault_object *row, const struct kb_s3_name *name)
+{
+    return strcmp(row->bucket, name->bucket) == 0 && strcmp(row->object_key, name->key) == 0 &&
+           (!name->version || object_same_version(name->version, row->version));
+}
+
 bool object_find_row(struct object_found *found, const struct kb_objects *objects,
                      const struct kb_s3_name *name, const struct kb_object_get *get)
 {
     struct object_found *known =
         get->known && get->known_at < get->known->n ? &get->known->found[get->known_at] : NULL;
+    bool other = known && known->has_row && !is_row_of(&known->row, name);
 
     object_found_clear(found);
     if (!goes_by_inventory(objects, get))
         return false;
     /* No key goes to another object than its own, whatever number the caller gave. */
-    if (known && (!known->has_row || strcmp(known->row.object_key, name->key) == 0)) {
+    if (known && !other) {
         *found = *known;
         memset(known, 0, sizeof *known);
     } else {

@@ -396,6 +396,41 @@ static void check_get(struct kb_object_get get, enum kb_status want, const char 
     check_get_as(true, get, want, log, says);
 }
 
+/* What is known of one object does not serve for another, though the number is wrong. */
+static void check_known_of_other(const char *of_bucket, const char *of_key, const char *of_version)
+{
+    static char anything;
+    const struct kb_objects_options options = {.s3 = (struct kb_s3 *)&anything,
+                                               .vault = (struct kb_vault *)&anything};
+    const struct kb_s3_name known = {.bucket = bucket, .key = object_key};
+    const struct kb_s3_name name = {.bucket = of_bucket, .key = of_key, .version = of_version};
+    struct kb_object_result result;
+    struct kb_objects *objects;
+    struct kb_error err = {.status = KB_OK};
+    char got[64] = "";
+    struct kb_object_get get = {.write = take, .ctx = got, .scratch = -1};
+
+    begin("v1");
+    memset(&result, 0, sizeof result);
+    KBT_OK(kb_objects_open(&objects, &options, &err), &err);
+    get.known = kb_objects_know(objects, &get, &known, 1);
+    CU_ASSERT_PTR_NOT_NULL(get.known);
+    world.rows[1].endpoint = elsewhere; /* gone, but for those who know */
+    CU_ASSERT_EQUAL(kb_object_get(objects, &name, &get, &result, &err), KB_ERR_AUTH);
+    KBT_TEXT(kb_bytes_text(world.log), "-");
+    CU_ASSERT_STRING_EQUAL(got, "");
+    kb_object_result_free(&result);
+    kb_object_known_free(get.known);
+    kb_objects_close(objects);
+}
+
+static void test_known_of_other(void)
+{
+    check_known_of_other(bucket, "another", NULL);
+    check_known_of_other("elsewhere", object_key, NULL);
+    check_known_of_other(bucket, object_key, "v0");
+}
+
 #define PLAIN ((struct kb_object_get){.raw = false})
 
 static void test_as_stored(void)
@@ -595,7 +630,8 @@ static void test_keys_shown(void)
 int main(int argc, char **argv)
 {
     static const struct kbtest tests[] = {
-        {"as-stored", test_as_stored}, {"replaced", test_replaced},
+        {"as-stored", test_as_stored}, {"known-of-another", test_known_of_other},
+        {"replaced", test_replaced},
         {"meanwhile", test_meanwhile}, {"pending", test_pending},
         {"disabled", test_disabled},   {"message", test_message},
         {"keys-shown", test_keys_shown}, {NULL, NULL},
