@@ -49,5 +49,5 @@ EXTRA_DIST += tests/stage.sh tests/house.sh tests/lsan.supp tests/expected-skips
 	tests/interop/sigv4_botocore.py \
 	tests/interop/teaching.py tests/interop/venv.sh \
 	tests/servers/dynalite/package.json tests/servers/dynalite/package-lock.json \
-	tests/servers/front.py tests/servers/peers.py tests/servers/rgw.py tests/servers/run.py \
+	tests/servers/front.py tests/servers/peers.py tests/servers/ports.py tests/servers/rgw.py tests/servers/run.py \
 	tests/servers/s3_ask.py tests/servers/s3_front.py tests/servers/test_s3_front.py tests/servers/test_front.py tests/servers/tls.py tests/servers/with.sh

@@ -64,11 +64,11 @@ build_above() {
     step 'build tests' make -j"$jobs" check TESTS= || finish
 }
 
-# check_each TEST…: those programs of `make check`, as many at once as there are
-# processors, a step each. $wrapper, when set, is what to run the programs by.
+# check_each TEST…: those programs of `make check`, a step each; twice as many at once
+# as there are processors, since they wait much. $wrapper, when set, runs the programs.
 check_each() {
     [ $# -gt 0 ] || step 'which programs to run' false
-    make -k -j"$jobs" check TESTS="$*" ${wrapper:+LOG_COMPILER="$wrapper"} >"$logs/stage-$stage.log" 2>&1
+    make -k -j"$((jobs * 2))" check TESTS="$*" ${wrapper:+LOG_COMPILER="$wrapper"} >"$logs/stage-$stage.log" 2>&1
     for test in "$@"; do
         case $(sed -n 's/^:global-test-result: //p' "$test.trs") in
         PASS) step "$test" true ;;
@@ -90,6 +90,87 @@ peer() {
     77) say "SKIP    $name: $(tail -n 1 "$log")" && return 1 ;;
     *) step "$name installed" sh -c "cat '$log'; exit 1" ;;
     esac
+}
+
+# Whatever cannot run here is said in the step's log; moto stands in for dynalite.
+with() { sh "$source/tests/servers/with.sh" "$@"; }
+
+peers_of_tables() {
+    step 'coverage table is that of the vectors' sh -c \
+        "'$python' '$source/tests/interop/generate.py' --coverage | cmp - '$source/tests/interop/COVERAGE.md'"
+    step 'signatures of botocore' "$python" "$source/tests/interop/sigv4_botocore.py" \
+        --verify "$PWD/sigv4-verify"
+    step 'live, both ways' "$python" "$source/tests/interop/live.py" --keybridge "$PWD/keybridge"
+    esdk=
+    peer 'AWS Encryption SDK for Python' sh "$source/tests/interop/venv.sh" "$PWD/venv-esdk" \
+        "$source/tests/interop/esdk-requirements.txt" aws_encryption_sdk aws_cryptographic_material_providers &&
+        esdk="--python $PWD/venv-esdk/bin/python"
+    peer 'AWS Encryption SDK for JavaScript' sh "$source/tests/interop/esdk-js/install.sh" "$PWD/esdk-js" &&
+        esdk="$esdk --js $PWD/esdk-js"
+    # shellcheck disable=SC2086  # no word, two or four
+    [ -z "$esdk" ] || step 'live, envelopes' "$python" "$source/tests/interop/live_envelope.py" \
+        --keybridge "$PWD/keybridge" $esdk
+    java=
+    peer 'java client' sh "$source/tests/interop/java/install.sh" "$PWD/java" && java="--java $PWD/java"
+    step 'front' with 'dynalite?,moto,front' -- "$python" "$source/tests/servers/test_front.py"
+    # shellcheck disable=SC2016  # the inner shell's variables
+    step 'tables and KMS, for real' with 'dynalite?,moto' -- env srcdir="$source" sh -c \
+        'KB_KMS_URL=$KB_MOTO_URL; export KB_KMS_URL; ./test_kms && { [ -z "${KB_DYNALITE_URL:-}" ] || ./test_table_kinds; }'
+    step 'the command at servers' with 'dynalite?,moto' -- env KEYBRIDGE="$PWD/keybridge" \
+        sh "$source/tests/cli/servers.sh"
+    # shellcheck disable=SC2086  # no word or two
+    step 'live, every key kind' with 'dynalite?,moto' -- "$python" "$source/tests/interop/live_keys.py" \
+        --keybridge "$PWD/keybridge" $java
+    step 'the workshop' with 'dynalite?,moto' -- "$python" "$source/tests/interop/teaching.py" \
+        --keybridge "$PWD/keybridge"
+    step 'live, faults' with 'dynalite?,moto,front' -- "$python" "$source/tests/interop/live_tables.py" \
+        --keybridge "$PWD/keybridge"
+}
+
+peers_of_s3() {
+    step 'S3, for real' with rgw -- env srcdir="$source" sh -c './test_s3 && ./test_s3_live'
+    peer 'aws-cli and boto3' sh "$source/tests/interop/venv.sh" "$PWD/venv-s3" \
+        "$source/tests/interop/s3-requirements.txt" awscli boto3 ministack && {
+        step 'live, S3' with rgw,ministack,moto-s3 -- "$PWD/venv-s3/bin/python" "$source/tests/interop/live_s3.py" \
+            --keybridge "$PWD/keybridge"
+        step 's3-bucket.sh' with rgw -- env KEYBRIDGE="$PWD/keybridge" PATH="$PWD/venv-s3/bin:$PATH" \
+            sh "$source/tests/cli/s3-bucket.sh"
+        step 'front of S3' with rgw,ministack,s3-front -- "$PWD/venv-s3/bin/python" "$source/tests/servers/test_s3_front.py"
+        step 'S3 that lies and fails' with rgw,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
+            sh "$source/tests/cli/s3-faults.sh"
+        step 'copies in parts' with ministack -- env srcdir="$source" ./test_object_rotate
+        step 'S3 that is cut' with rgw,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
+            sh "$source/tests/cli/s3-cuts.sh"
+        step 'S3 that copies' with ministack,moto-s3,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
+            sh "$source/tests/cli/s3-copy.sh"
+    }
+    peer 'S3 Encryption Client for Java' sh "$source/tests/interop/java/install.sh" "$PWD/java-s3" java-s3 &&
+        step 'live, client-side encryption in S3' with rgw -- "$python" "$source/tests/interop/live_s3ec.py" \
+            --keybridge "$PWD/keybridge" --java "$PWD/java-s3"
+}
+
+# side_by_side FUNCTION…: runs them at once and adds up their steps.
+side_by_side() {
+    for lane in "$@"; do
+        rm -f "$logs/stage-$stage-$lane.counts"
+        (
+            passed=0
+            failed=0
+            "$lane"
+            printf '%s %s\n' "$passed" "$failed" >"$logs/stage-$stage-$lane.counts"
+        ) &
+    done
+    wait
+    for lane in "$@"; do
+        lane_passed=0
+        lane_failed=1
+        # shellcheck disable=SC2015  # what is not told is a failure
+        [ -s "$logs/stage-$stage-$lane.counts" ] &&
+            read -r lane_passed lane_failed <"$logs/stage-$stage-$lane.counts" ||
+            say "FAILED  $lane did not come to its end"
+        passed=$((passed + lane_passed))
+        failed=$((failed + lane_failed))
+    done
 }
 
 case $stage in
@@ -120,9 +201,9 @@ valgrind)
         # Scripts start many programs; forks that are killed end no report.
         *.sh | test_table_faults) continue ;;
         # These take minutes there; the sanitizers run them.
-        *_vectors | test_token_pairs | test_token_work | test_token_helpers | test_token_wycheproof) continue ;;
-        test_vault | test_s3_transfer | test_s3ec_legacy | test_signature | test_asymmetric) continue ;;
-        test_esdk | test_esdk_forged | test_esdk_peers | test_dynamodb) continue ;;
+        test_ddbec_vectors | test_esdk_vectors | test_envelope_vectors) continue ;;
+        test_token_pairs | test_token_wycheproof | test_s3_transfer) continue ;;
+        test_esdk | test_esdk_forged | test_esdk_peers) continue ;;
         esac
         tests="$tests $test"
     done
@@ -150,56 +231,8 @@ peers)
     python=$PWD/venv/bin/python
     step 'python client installed' sh "$source/tests/interop/venv.sh" venv \
         "$source/tests/interop/requirements.txt" dynamodb_encryption_sdk moto || finish
-    step 'coverage table is that of the vectors' sh -c \
-        "'$python' '$source/tests/interop/generate.py' --coverage | cmp - '$source/tests/interop/COVERAGE.md'"
     export KEYBRIDGE_TOKEN_HELPER="$PWD/keybridge-token"
-    step 'signatures of botocore' "$python" "$source/tests/interop/sigv4_botocore.py" \
-        --verify "$PWD/sigv4-verify"
-    step 'live, both ways' "$python" "$source/tests/interop/live.py" --keybridge "$PWD/keybridge"
-    esdk=
-    peer 'AWS Encryption SDK for Python' sh "$source/tests/interop/venv.sh" "$PWD/venv-esdk" \
-        "$source/tests/interop/esdk-requirements.txt" aws_encryption_sdk aws_cryptographic_material_providers &&
-        esdk="--python $PWD/venv-esdk/bin/python"
-    peer 'AWS Encryption SDK for JavaScript' sh "$source/tests/interop/esdk-js/install.sh" "$PWD/esdk-js" &&
-        esdk="$esdk --js $PWD/esdk-js"
-    # shellcheck disable=SC2086  # no word, two or four
-    [ -z "$esdk" ] || step 'live, envelopes' "$python" "$source/tests/interop/live_envelope.py" \
-        --keybridge "$PWD/keybridge" $esdk
-    java=
-    peer 'java client' sh "$source/tests/interop/java/install.sh" "$PWD/java" && java="--java $PWD/java"
-    # Whatever cannot run here is said in the step's log; moto stands in for dynalite.
-    with() { sh "$source/tests/servers/with.sh" "$@"; }
-    step 'front' with 'dynalite?,moto,front' -- "$python" "$source/tests/servers/test_front.py"
-    # shellcheck disable=SC2016  # the inner shell's variables
-    step 'tables and KMS, for real' with 'dynalite?,moto' -- env srcdir="$source" sh -c \
-        'KB_KMS_URL=$KB_MOTO_URL; export KB_KMS_URL; ./test_kms && { [ -z "${KB_DYNALITE_URL:-}" ] || ./test_table_kinds; }'
-    step 'S3, for real' with rgw -- env srcdir="$source" sh -c './test_s3 && ./test_s3_live'
-    step 'the command at servers' with 'dynalite?,moto' -- env KEYBRIDGE="$PWD/keybridge" \
-        sh "$source/tests/cli/servers.sh"
-    step 'live, every key kind' with 'dynalite?,moto' -- "$python" "$source/tests/interop/live_keys.py" \
-        --keybridge "$PWD/keybridge" $java
-    step 'the workshop' with 'dynalite?,moto' -- "$python" "$source/tests/interop/teaching.py" \
-        --keybridge "$PWD/keybridge"
-    step 'live, faults' with 'dynalite?,moto,front' -- "$python" "$source/tests/interop/live_tables.py" \
-        --keybridge "$PWD/keybridge"
-    peer 'aws-cli and boto3' sh "$source/tests/interop/venv.sh" "$PWD/venv-s3" \
-        "$source/tests/interop/s3-requirements.txt" awscli boto3 ministack && {
-        step 'live, S3' with rgw,ministack,moto-s3 -- "$PWD/venv-s3/bin/python" "$source/tests/interop/live_s3.py" \
-            --keybridge "$PWD/keybridge"
-        step 's3-bucket.sh' with rgw -- env KEYBRIDGE="$PWD/keybridge" PATH="$PWD/venv-s3/bin:$PATH" \
-            sh "$source/tests/cli/s3-bucket.sh"
-        step 'front of S3' with rgw,ministack,s3-front -- "$PWD/venv-s3/bin/python" "$source/tests/servers/test_s3_front.py"
-        step 'S3 that lies and fails' with rgw,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
-            sh "$source/tests/cli/s3-faults.sh"
-        step 'copies in parts' with ministack -- env srcdir="$source" ./test_object_rotate
-        step 'S3 that is cut' with rgw,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
-            sh "$source/tests/cli/s3-cuts.sh"
-        step 'S3 that copies' with ministack,moto-s3,s3-front -- env KEYBRIDGE="$PWD/keybridge" \
-            sh "$source/tests/cli/s3-copy.sh"
-    }
-    peer 'S3 Encryption Client for Java' sh "$source/tests/interop/java/install.sh" "$PWD/java-s3" java-s3 &&
-        step 'live, client-side encryption in S3' with rgw -- "$python" "$source/tests/interop/live_s3ec.py" \
-            --keybridge "$PWD/keybridge" --java "$PWD/java-s3"
+    side_by_side peers_of_tables peers_of_s3
     grep -h '^SKIP' "$logs"/stage-peers-*.log | sort -u
     ;;
 fuzz)

@@ -33,6 +33,7 @@ import urllib.request
 import uuid
 
 import tls
+from ports import free_port
 
 # AWS's own examples: no secrets, and known as such to what looks for secrets.
 USERS = {"tester": ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
@@ -110,12 +111,14 @@ def missing():
 
 def claim_port(wanted=0):
     """A port that nobody has: with authentication off, a daemon that finds its port taken would talk to another's."""
+    if not wanted:
+        return free_port()
     with socket.socket() as s:
         try:
             s.bind(("127.0.0.1", wanted))
         except OSError:
             raise SystemExit(f"rgw.py: port {wanted} is taken") from None
-        return s.getsockname()[1]
+        return wanted
 
 
 def die_with_parent():
