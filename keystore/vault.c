@@ -309,6 +309,7 @@ enum kb_status kb_vault_open(struct kb_vault **out, struct kb_keystore *keystore
             status = kb_store_begin(vault->store, err);
         if (status == KB_OK) {
             status = options->accept_rollback ? repair(vault, err) : check_all(vault, err);
+            vault->state_verified = status == KB_OK;
             kb_store_rollback(vault->store);
         }
         status = vault_leave(vault, status);

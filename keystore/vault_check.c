@@ -128,6 +128,7 @@ static enum kb_status check_all(struct checking *checking, struct kb_error *err)
         status = vault_state_read(vault, false, &why);
     if (status == KB_OK)
         status = vault_counter_check(vault, &why);
+    vault->state_verified = status == KB_OK;
     status = take_error(checking, status, &why, err);
     if (status == KB_OK)
         status = check_rows(checking, err);

@@ -74,6 +74,7 @@ struct kb_vault {
     char *wrap_key, *sign_key;
     struct vault_state state;
     uint8_t state_mac[VAULT_MAC_SIZE]; /* of the state as it is in the file */
+    bool state_verified; /* it has that MAC, and the token's counter goes with it */
     struct vault_batch *batch;
 };
 

@@ -226,7 +226,8 @@ static enum kb_status refresh(struct kb_vault *vault, struct kb_error *err)
 
     memcpy(known, vault->state_mac, sizeof known);
     status = vault_state_peek(vault, err);
-    if (status == KB_OK && memcmp(known, vault->state_mac, sizeof known) == 0) {
+    if (status == KB_OK && vault->state_verified &&
+        memcmp(known, vault->state_mac, sizeof known) == 0) {
         vault->state = before;
         return KB_OK;
     }
@@ -234,7 +235,9 @@ static enum kb_status refresh(struct kb_vault *vault, struct kb_error *err)
         status = vault_state_read(vault, false, err);
     if (status == KB_OK)
         status = vault_counter_check(vault, err);
-    if (status != KB_OK) {
+    if (status == KB_OK) {
+        vault->state_verified = true;
+    } else {
         vault->state = before;
         memcpy(vault->state_mac, known, sizeof known);
     }
@@ -267,7 +270,7 @@ static enum kb_status commit(struct kb_vault *vault, enum kb_status status, stru
     else
         kb_store_rollback(vault->store);
     if (status != KB_OK)
-        memset(vault->state_mac, 0, sizeof vault->state_mac);
+        vault->state_verified = false;
     return status;
 }
 
@@ -276,19 +279,29 @@ enum kb_status vault_end(struct kb_vault *vault, enum kb_status status, struct k
     return vault_leave(vault, commit(vault, status, err));
 }
 
+/* Until the counter has followed, a state is not to be believed: nobody steps it once
+ * more on top of that. Another process may have been faster, and has stepped it already. */
+static enum kb_status step_counter(struct kb_vault *vault, struct kb_error *err)
+{
+    enum kb_status status = kb_store_begin(vault->store, err);
+
+    if (status == KB_OK) {
+        status = refresh(vault, err);
+        if (status == KB_OK)
+            status = vault_counter_check(vault, err);
+        kb_store_rollback(vault->store);
+    }
+    if (status != KB_OK)
+        vault->state_verified = false;
+    return status;
+}
+
 enum kb_status vault_end_step(struct kb_vault *vault, enum kb_status status, struct kb_error *err)
 {
     if (status == KB_OK)
         vault->state.counter++;
     status = commit(vault, status, err);
     if (status == KB_OK)
-        status = kb_store_begin(vault->store, err);
-    if (status != KB_OK)
-        return vault_leave(vault, status);
-    /* Another process may have been faster, and has stepped it already. */
-    status = refresh(vault, err);
-    if (status == KB_OK)
-        status = vault_counter_check(vault, err);
-    kb_store_rollback(vault->store);
+        status = step_counter(vault, err);
     return vault_leave(vault, status);
 }
