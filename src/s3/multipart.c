@@ -210,17 +210,23 @@ static bool expect_etag(char out[KB_S3_ETAG_SIZE], const struct kb_s3_part *part
 }
 
 /* A completion that was sent again finds no upload when its first time was
- * carried out: then the object is there, and its ETag says so. */
+ * carried out: then the object is there, and its ETag says so. *out is left alone
+ * when it does not: that nothing is known of the object does not mean it is not there. */
 static bool was_completed(struct kb_s3 *s3, const struct kb_s3_name *name,
                           const struct kb_s3_part *parts, size_t count,
                           const struct kb_s3_put *put, struct kb_s3_object *out)
 {
+    struct kb_s3_object found = {0};
     char want[KB_S3_ETAG_SIZE];
 
-    if (!expect_etag(want, parts, count) ||
-        kb_s3_head_object(s3, name, put ? &put->encryption : NULL, out, NULL) != KB_OK)
-        return false;
-    return strcmp(want, out->etag) == 0;
+    if (expect_etag(want, parts, count) &&
+        kb_s3_head_object(s3, name, put ? &put->encryption : NULL, &found, NULL) == KB_OK &&
+        strcmp(want, found.etag) == 0) {
+        *out = found;
+        return true;
+    }
+    kb_s3_object_free(&found);
+    return false;
 }
 
 /* Ceph's gateway (16.2) leaves the ETag empty: then it is what S3 makes of its parts'. */

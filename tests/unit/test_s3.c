@@ -1112,6 +1112,7 @@ static void test_lost_completion(void)
         KBT_OK(kb_s3_open(&s3, &options, NULL), NULL);
         CU_ASSERT_EQUAL(kb_s3_complete_upload(s3, &name, "u", parts, 2, NULL, &object, NULL),
                         i ? KB_ERR_NOT_FOUND : KB_OK);
+        CU_ASSERT_TRUE(i == 0 || object.repeated);
         kb_s3_object_free(&object);
         kb_s3_close(s3);
         httpd_stop(server);
