@@ -91,6 +91,7 @@ pkginclude_HEADERS = \
 bin_PROGRAMS += keybridge
 keybridge_SOURCES = \
 	src/cli/blob.c src/cli/blob.h \
+	src/cli/claims.c src/cli/claims.h \
 	src/cli/cli.h \
 	src/cli/config.c \
 	src/cli/envelope.c src/cli/envelope.h \

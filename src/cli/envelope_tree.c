@@ -2,12 +2,12 @@
  *
  * keybridge envelope: which files, and what their outputs are called.
  */
+#include "cli/claims.h"
 #include "cli/envelope.h"
 
 #include <errno.h>
 #include <fts.h>
 #include <libgen.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ struct gathering {
     struct envelope_file *files;
     size_t count;
     bool several;  /* named files or trees, which may share outputs */
-    void *outputs; /* their canonical names: a tree of tsearch */
+    void *outputs; /* claims to their canonical names */
 };
 
 static enum kb_status flush(struct gathering *gathering)
@@ -75,21 +75,18 @@ static char *canonical(const char *path)
     return name;
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* True when an earlier input of this run has the output. */
-static bool is_taken(struct gathering *gathering, const char *out)
+/* Refuses an output that an earlier input of this run has. */
+static enum kb_status claim(struct gathering *gathering, const char *in, const char *out,
+                            struct kb_error *err)
 {
     char *name = gathering->several ? canonical(out) : NULL;
-    char *const *found = name ? tsearch(name, &gathering->outputs, compare_texts) : NULL;
-    bool taken = found && *found != name;
+    const char *before = NULL;
+    enum kb_status status = name ? cli_claim(&gathering->outputs, name, in, &before, err) : KB_OK;
 
-    if (taken || !found)
-        free(name);
-    return taken;
+    free(name);
+    if (before)
+        status = kb_error_set(err, KB_ERR_USAGE, "%s is the output of another file, too", out);
+    return status;
 }
 
 /* Takes `out`, the path the output would have without a suffix. */
@@ -97,6 +94,8 @@ static enum kb_status gather(struct gathering *gathering, const char *in, const 
                              bool no_follow)
 {
     struct envelope_file *file = &gathering->files[gathering->count];
+    struct kb_error error = {0};
+    enum kb_status status;
 
     file->no_follow = no_follow;
     file->in = -1;
@@ -106,10 +105,9 @@ static enum kb_status gather(struct gathering *gathering, const char *in, const 
         envelope_file_clear(file);
         return kb_error_set(&gathering->envelope->cli->error, KB_ERR_MEMORY, "no memory");
     }
-    if (is_taken(gathering, file->out_path)) {
-        kb_error_set(&file->error, KB_ERR_USAGE, "%s is the output of another file, too",
-                     file->out_path);
-        envelope_failed(gathering->envelope, in, &file->error);
+    status = claim(gathering, in, file->out_path, &error);
+    if (status != KB_OK) {
+        envelope_failed(gathering->envelope, in, &error);
         envelope_file_clear(file);
         return KB_OK;
     }
@@ -324,6 +322,6 @@ enum kb_status envelope_files(struct envelope *envelope, char **paths, int count
     for (size_t i = 0; i < gathering.count; i++)
         envelope_file_clear(&gathering.files[i]);
     free(gathering.files);
-    tdestroy(gathering.outputs, free);
+    cli_claims_free(&gathering.outputs);
     return status == KB_OK ? flushed : status;
 }

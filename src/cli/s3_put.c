@@ -2,6 +2,7 @@
  *
  * keybridge s3 put: files, a stream or trees become objects.
  */
+#include "cli/claims.h"
 #include "cli/s3.h"
 
 #include <errno.h>
@@ -33,11 +34,14 @@ struct put_file {
 
 struct put {
     struct s3 s3;
-    const char *bucket, *prefix; /* "" or what ends with a slash, when there are several */
+    const char *bucket;
+    char *prefix; /* "" or what ends with a slash, when there are several */
     struct kb_object_put options;
     struct put_file files[KB_VAULT_BATCH_MAX];
     struct kb_object_job jobs[KB_VAULT_BATCH_MAX];
     size_t count;
+    bool claiming; /* files only lay claim to their objects' names */
+    void *claims;
 };
 
 /* --- one file --------------------------------------------------------------------------- */
@@ -315,6 +319,21 @@ static void check_file(struct put_file *file, struct kb_error *err)
         (void)!identify(file, &there, err);
 }
 
+/* One of two objects of a name would be lost, and which one is up to the server. */
+static enum kb_status claim(struct put *put, const char *path, char *key)
+{
+    struct kb_error *err = &put->s3.cli->error;
+    const char *before = NULL;
+    enum kb_status status = key ? cli_claim(&put->claims, key, path, &before, err)
+                                : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+
+    if (before)
+        status = kb_error_set(err, KB_ERR_USAGE, "%s and %s would both become s3://%s/%s", before,
+                              path, put->bucket, key);
+    free(key);
+    return status;
+}
+
 /* Takes a file (NULL: standard input) for the key, which becomes the batch's. */
 static enum kb_status gather(struct put *put, const char *path, char *key, bool no_follow)
 {
@@ -323,6 +342,8 @@ static enum kb_status gather(struct put *put, const char *path, char *key, bool 
     struct kb_error *err = &put->s3.cli->error;
     struct kb_error error = {.status = KB_OK};
 
+    if (put->claiming)
+        return claim(put, path, key);
     *file = (struct put_file){.put = put, .key = key, .fd = -1, .no_follow = no_follow};
     file->path = path ? strdup(path) : NULL;
     if (!key || (path && !file->path)) {
@@ -360,6 +381,8 @@ static enum kb_status take_entry(struct put *put, const char *root, const FTSENT
     const char *below = entry->fts_path + strlen(root);
     struct kb_error error = {.status = KB_OK};
 
+    if (put->claiming && entry->fts_info != FTS_F)
+        return KB_OK;
     switch (entry->fts_info) {
     case FTS_D:
     case FTS_DP:
@@ -467,15 +490,25 @@ static enum kb_status gather_all(struct put *put, char **paths, int count, const
     return status;
 }
 
+/* Before anything is made or sent. One name, or one tree, has no two files of a name. */
+static enum kb_status check_names(struct put *put, char **paths, int count, const char *key)
+{
+    enum kb_status status;
+
+    if (count < 2)
+        return KB_OK;
+    put->claiming = true;
+    status = gather_all(put, paths, count, key);
+    put->claiming = false;
+    cli_claims_free(&put->claims);
+    return status;
+}
+
 static enum kb_status put_all(struct put *put, char **paths, int count, const char *key)
 {
     struct s3 *s3 = &put->s3;
     enum kb_status status;
-    char *prefix = join(key, s3->options.recursive && *key && !ends_with_slash(key) ? "/" : "");
 
-    if (!prefix)
-        return kb_error_set(&s3->cli->error, KB_ERR_MEMORY, "no memory");
-    put->prefix = prefix;
     cli_progress_start(&s3->progress, s3->cli, s3->many ? "objects stored" : "MiB stored");
     status = gather_all(put, paths, count, key);
     if (status == KB_OK)
@@ -483,7 +516,6 @@ static enum kb_status put_all(struct put *put, char **paths, int count, const ch
     for (size_t i = 0; i < put->count; i++)
         clear_file(&put->files[i]);
     cli_progress_end(&s3->progress);
-    free(prefix);
     if (status != KB_OK)
         return status;
     if (s3->many && !s3->cli->json && (s3->counts.good || !s3->counts.bad))
@@ -498,19 +530,23 @@ static enum kb_status run(struct put *put, int count, char **argv)
     char bucket[KB_S3_BUCKET_MAX + 1];
     struct kb_s3_name name;
     enum kb_status status = s3_argument(s3, argv[count - 1], false, bucket, &name);
+    const char *key = status == KB_OK && name.key ? name.key : "";
 
     if (status != KB_OK)
         return status;
     s3->many = count > 2 || s3->options.recursive;
-    status = check_arguments(put, argv, count - 1, name.key ? name.key : "");
+    put->bucket = bucket;
+    put->prefix = join(key, s3->options.recursive && *key && !ends_with_slash(key) ? "/" : "");
+    if (!put->prefix)
+        return kb_error_set(&s3->cli->error, KB_ERR_MEMORY, "no memory");
+    status = check_arguments(put, argv, count - 1, key);
+    if (status == KB_OK)
+        status = check_names(put, argv, count - 1, key);
     if (status == KB_OK)
         status = s3_open(s3, S3_NEEDS_TO_WRITE);
     if (status == KB_OK)
         status = s3_put_options(s3, &put->options);
-    put->bucket = bucket;
-    if (status == KB_OK)
-        status = put_all(put, argv, count - 1, name.key ? name.key : "");
-    return status;
+    return status == KB_OK ? put_all(put, argv, count - 1, key) : status;
 }
 
 enum kb_status s3_run_put(struct cli *cli, int argc, char **argv)
@@ -535,6 +571,7 @@ enum kb_status s3_run_put(struct cli *cli, int argc, char **argv)
     if (status == KB_OK)
         status = run(put, count, argv);
     s3_clear(&put->s3);
+    free(put->prefix);
     free(put);
     return status;
 }

@@ -84,7 +84,8 @@ KB_MUST_CHECK enum kb_status kb_object_put(struct kb_objects *objects,
                                            struct kb_object_result *out, struct kb_error *err);
 
 /* Several objects whose SSE-C keys are made in one batch, over the client's
- * connections. What is wrong with one is in its status and error. */
+ * connections. What is wrong with one is in its status and error. Two of one name:
+ * KB_ERR_USAGE, and nothing was made or sent. */
 struct kb_object_job {
     struct kb_s3_name name;
     struct kb_object_put put;

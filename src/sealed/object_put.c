@@ -259,11 +259,40 @@ static enum kb_status put_batch(struct kb_objects *objects, struct batch *batch,
     return status;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    const struct kb_s3_name *one = *(const struct kb_s3_name *const *)a;
+    const struct kb_s3_name *other = *(const struct kb_s3_name *const *)b;
+    int order = strcmp(one->bucket, other->bucket);
+
+    return order ? order : strcmp(one->key, other->key);
+}
+
+/* Of two that are sent at once nobody knows which one stays: its key may be the one that is
+ * retired, its instruction file the one that is overwritten. */
+static enum kb_status check_names(const struct kb_object_job *jobs, size_t n, struct kb_error *err)
+{
+    const struct kb_s3_name **names = calloc(n ? n : 1, sizeof *names);
+    enum kb_status status = names ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+
+    for (size_t i = 0; status == KB_OK && i < n; i++)
+        names[i] = &jobs[i].name;
+    if (status == KB_OK)
+        qsort(names, n, sizeof *names, compare_names);
+    for (size_t i = 1; status == KB_OK && i < n; i++)
+        if (compare_names(&names[i - 1], &names[i]) == 0)
+            status = kb_error_set(err, KB_ERR_USAGE, "s3://%s/%s is to be stored twice at once",
+                                  names[i]->bucket, names[i]->key);
+    free(names);
+    return status;
+}
+
 enum kb_status kb_object_put_many(struct kb_objects *objects, struct kb_object_job *jobs, size_t n,
                                   struct kb_error *err)
 {
     struct batch *batch = calloc(1, sizeof *batch);
-    enum kb_status status = batch ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    enum kb_status status = batch ? check_names(jobs, n, err)
+                                  : kb_error_set(err, KB_ERR_MEMORY, "no memory");
 
     for (size_t at = 0; status == KB_OK && at < n; at += KB_VAULT_BATCH_MAX)
         status = put_batch(objects, batch, jobs + at,

@@ -237,6 +237,16 @@ expect 0 'two/page' s3 ls -r "$b/two/"
 expect 0 '"key":"two/empty"' s3 ls --json "$b/two/"
 expect 0 '' s3 put page "$b/two/"
 expect 8 'missing: ' s3 put page missing "$b/two/"
+# One of two would be lost, and which one is up to the server.
+mkdir -p twins/a twins/b
+echo a >twins/a/x
+echo b >twins/b/x
+expect 2 "twins/a/x and twins/b/x would both become $b/twins/x" \
+    s3 put -r twins/a twins/b "$b/twins/"
+expect 2 "twins/a/x and twins/b/x would both become $b/twins/x" \
+    s3 put page twins/a/x twins/b/x "$b/twins/"
+check 'and nothing was sent' [ -z "$(s3 ls -r "$b/twins/")" ]
+expect 0 '3 objects stored' s3 put -r twins page "$b/twins/"
 head -c 10 "tree/a/b/$odd" >/dev/null
 touch "$(printf 'tree/a/not\377utf8')"
 expect 8 'UTF-8' s3 put -r tree "$b/t"

@@ -576,10 +576,13 @@ static void test_many(void)
     struct kb_object_job *jobs = calloc(MANY, sizeof *jobs);
     struct kb_objects *objects = open_world((struct lies){.sse = KB_S3_SSE_NONE});
     struct kb_error err = {.status = KB_OK};
+    char keys[MANY][8];
     size_t at = 0;
 
     for (size_t i = 0; i < MANY; i++)
-        jobs[i] = (struct kb_object_job){.name = {.bucket = "bucket", .key = "key"},
+        snprintf(keys[i], sizeof keys[i], "key%zu", i);
+    for (size_t i = 0; i < MANY; i++)
+        jobs[i] = (struct kb_object_job){.name = {.bucket = "bucket", .key = keys[i]},
                                          .put = {.encryption = i == 3 ? KB_OBJECT_CLIENT
                                                                       : KB_OBJECT_SSE_C},
                                          .open = open_text,
@@ -592,6 +595,35 @@ static void test_many(void)
         kb_object_result_free(&jobs[i].result);
     }
     free(jobs);
+    kb_objects_close(objects);
+}
+
+/* Which of them stays nobody would know. */
+static void test_twice(void)
+{
+    struct kb_object_job jobs[] = {{.name = {.bucket = "bucket", .key = "key"}},
+                                   {.name = {.bucket = "bucket", .key = "other"}},
+                                   {.name = {.bucket = "bucket", .key = "key"}}};
+    struct kb_objects *objects = open_world((struct lies){.sse = KB_S3_SSE_NONE});
+    struct kb_error err = {.status = KB_OK};
+    size_t at = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i].open = open_text;
+        jobs[i].close = close_text;
+        jobs[i].ctx = &at;
+    }
+    CU_ASSERT_EQUAL(kb_object_put_many(objects, jobs, 3, &err), KB_ERR_USAGE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(kb_error_text(&err), "s3://bucket/key "));
+    KBT_TEXT(kb_bytes_text(world.log), "");
+    /* The same in another bucket is another object. */
+    jobs[2].name.bucket = "bucket2";
+    kb_error_clear(&err);
+    KBT_OK(kb_object_put_many(objects, jobs, 3, &err), &err);
+    for (size_t i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(jobs[i].status, KB_OK);
+        kb_object_result_free(&jobs[i].result);
+    }
     kb_objects_close(objects);
 }
 
@@ -619,6 +651,7 @@ int main(int argc, char **argv)
         {"failures", test_failures},
         {"server-side", test_server_side},
         {"many", test_many},
+        {"twice", test_twice},
         {"names", test_names},
         {NULL, NULL},
     };
