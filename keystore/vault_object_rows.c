@@ -19,9 +19,10 @@ enum object_column {
     OBJECT_SIZE,
     OBJECT_ETAG,
     OBJECT_CHANGED,
+    OBJECT_LATER, /* of a stored row: rows from this number on were begun when it was stored */
 };
 
-static void fill_row(struct vault_row *row, const struct kb_vault_object *object)
+static void fill_row(struct vault_row *row, const struct kb_vault_object *object, uint64_t later)
 {
     struct vault_cell *cells = row->cells;
 
@@ -37,6 +38,7 @@ static void fill_row(struct vault_row *row, const struct kb_vault_object *object
     cells[OBJECT_SIZE] = vault_integer(object->size);
     cells[OBJECT_ETAG] = vault_text(object->etag);
     cells[OBJECT_CHANGED] = vault_integer((uint64_t)object->changed);
+    cells[OBJECT_LATER] = vault_integer(object->state == KB_VAULT_STORED ? later : 0);
 }
 
 enum kb_status vault_object_view(struct kb_vault *vault, struct kb_vault_object *out,
@@ -68,11 +70,12 @@ enum kb_status vault_objects_put(struct kb_vault *vault, bool add,
                                  struct kb_vault_object *objects, size_t n, struct kb_error *err)
 {
     struct vault_row *rows = calloc(n ? n : 1, sizeof *rows);
+    const uint64_t later = vault->state.tables[VAULT_OBJECTS].next + (add ? n : 0);
     enum kb_status status =
         rows ? KB_OK : kb_error_set(err, KB_ERR_MEMORY, "no memory for %zu rows", n);
 
     for (size_t i = 0; i < n && status == KB_OK; i++)
-        fill_row(&rows[i], &objects[i]);
+        fill_row(&rows[i], &objects[i], later);
     if (status == KB_OK)
         status = vault_rows_put(vault, VAULT_OBJECTS, add, rows, n, err);
     for (size_t i = 0; i < n && status == KB_OK; i++)

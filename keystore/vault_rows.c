@@ -15,7 +15,7 @@ static const struct {
     const char *kinds;
 } tables[] = {
     [VAULT_KEYS] = {"keys", "ttiittib"},
-    [VAULT_OBJECTS] = {"objects", "tttttitbiti"},
+    [VAULT_OBJECTS] = {"objects", "tttttitbitii"},
     [VAULT_UPLOADS] = {"uploads", "ittti"},
     [VAULT_PARTS] = {"parts", "iiitb"},
     [VAULT_EVENTS] = {"events", "itt"},
@@ -33,7 +33,7 @@ const char vault_layout[] =
     TEXT(scope) INTEGER(created) BLOB(wrapped) MAC
     "CREATE TABLE objects" ROW TEXT(endpoint) TEXT(bucket) TEXT(object_key) TEXT(version)
     TEXT(key_id) INTEGER(state) TEXT(encryption) BLOB(sha256) INTEGER(size) TEXT(etag)
-    INTEGER(changed) MAC
+    INTEGER(changed) INTEGER(later) MAC
     "CREATE TABLE uploads" ROW INTEGER(object_row) TEXT(upload) TEXT(source) TEXT(header)
     INTEGER(part_size) MAC
     "CREATE TABLE parts" ROW INTEGER(object_row) INTEGER(number) INTEGER(size) TEXT(etag)

@@ -45,12 +45,13 @@ static enum kb_status take_former(void *ctx, const struct vault_row *row, struct
     return kb_buffer_check(&former->rows, err);
 }
 
-/* Older rows that say they are stored where `object` is now. */
+/* Rows that say they are stored where `object` is now, and said so before it was begun. Of
+ * those that were stored meanwhile nobody here knows which one the server has. */
 static enum kb_status find_former(struct former *former, const struct kb_vault_object *object,
                                   struct kb_error *err)
 {
     static const char where[] = "WHERE bucket = ?1 AND object_key = ?2 AND endpoint = ?3 AND "
-                                "row < ?4 AND state = 1 AND version IN ('', 'null')";
+                                "later <= ?4 AND state = 1 AND version IN ('', 'null')";
     const struct vault_cell parameters[] = {
         vault_text(object->bucket), vault_text(object->object_key), vault_text(object->endpoint),
         vault_integer((uint64_t)object->row)};
@@ -64,7 +65,6 @@ static enum kb_status find_former(struct former *former, const struct kb_vault_o
     return vault_rows_read(former->vault, &query, &reader, err);
 }
 
-/* One object after the other: two of a batch may have the same name. */
 static enum kb_status replace_former(struct former *former, const struct kb_vault_object *object,
                                      struct kb_error *err)
 {

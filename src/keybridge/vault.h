@@ -138,10 +138,11 @@ void kb_vault_object_free(struct kb_vault_object *object); /* what is in it */
 KB_MUST_CHECK enum kb_status kb_vault_add_objects(struct kb_vault *vault,
                                                   struct kb_vault_object *objects, size_t n,
                                                   struct kb_error *err);
-/* Replaces n rows (by `row`). In the same transaction older rows of a name whose stored row has
- * no version, or "null", become removed: it took their place. An active key of one object is
- * retired with the last row that uses it (removed ones do not); so it is by
- * kb_vault_remove_objects. */
+/* Replaces n rows (by `row`). In the same transaction rows of a name whose stored row has no
+ * version, or "null", become removed when they were stored before it was begun: it took their
+ * place. Of uploads that ran at the same time every row stays, until the next one. An active
+ * key of one object is retired with the last row that uses it (removed ones do not); so it is
+ * by kb_vault_remove_objects. */
 KB_MUST_CHECK enum kb_status kb_vault_update_objects(struct kb_vault *vault,
                                                      const struct kb_vault_object *objects,
                                                      size_t n, struct kb_error *err);

@@ -301,26 +301,28 @@ static bool is_under(const struct kb_vault_object *row, const struct object_foun
            strcmp(row->key_id, found->key.id) == 0;
 }
 
-/* Rows come newest first. A stored one of this version, ETag and key is the one; a pending
- * one that is newer may tell why there is none; else this is not what was stored. */
+/* Rows come newest first. A stored one of this version, ETag and key is the one: uploads that
+ * ran at the same time have left one each. A pending one that is newer than all of them may
+ * tell why there is none; else this is not what was stored. */
 static void match_row(struct search *search)
 {
     struct object_found *found = search->found;
     struct kb_vault_object *pending = NULL;
     bool stored = false, of_version = false;
 
-    for (size_t i = 0; i < search->rows.count && !of_version; i++) {
+    for (size_t i = 0; i < search->rows.count; i++) {
         struct kb_vault_object *row = &search->rows.rows[i];
+        bool same = object_same_version(row->version, found->head.version);
 
         if (row->state == KB_VAULT_PENDING) {
-            if (!pending && found->known && strcmp(row->key_id, found->key.id) == 0)
+            if (!pending && !of_version && found->known &&
+                strcmp(row->key_id, found->key.id) == 0)
                 pending = row;
             continue;
         }
         stored = true;
-        of_version = object_same_version(row->version, found->head.version);
-        if (of_version && strcmp(row->etag, found->head.etag) == 0 &&
-            is_under(row, found)) {
+        of_version = of_version || same;
+        if (same && strcmp(row->etag, found->head.etag) == 0 && is_under(row, found)) {
             take_row(found, row);
             return;
         }

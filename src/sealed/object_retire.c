@@ -74,14 +74,16 @@ static const char *what_is_lost(const struct kb_s3_object *old, const struct kb_
     return NULL;
 }
 
-/* Rows of what is not there any more; a pending one may be that of an upload of others. */
+/* The row of what was found, which is not there any more. Another may be that of an upload of
+ * others, under way or come to its end meanwhile. */
 static bool is_over(const struct rotation *rotation, const struct kb_vault_object *row)
 {
     if (row->row == rotation->row.row)
         return false;
     if (row->state == KB_VAULT_PENDING)
         return rotation->found.has_row && row->row == rotation->found.row.row;
-    return object_same_version(row->version, rotation->version);
+    return rotation->has_known && row->row == rotation->known.row &&
+           object_same_version(row->version, rotation->version);
 }
 
 static enum kb_status update_rows(struct rotation *rotation, struct kb_error *err)

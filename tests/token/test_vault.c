@@ -271,41 +271,91 @@ static void store(struct trial *trial, struct kb_vault_object *objects, size_t n
 static void what_is_overwritten(enum token_kind kind)
 {
     struct trial trial = trial_open(kind);
-    struct kb_vault_object objects[] = {
-        begin_object(&trial, "o"), begin_object(&trial, "o"), begin_object(&trial, "o"),
-        begin_object(&trial, "o"), begin_object(&trial, "o"), begin_object(&trial, "oo")};
+    struct kb_vault_object version = begin_object(&trial, "o"), another, first, second, third;
+    struct kb_vault_object waiting = begin_object(&trial, "o");
     struct kb_error err = {0};
 
     /* A version stays, whatever comes after it; so does what is under way. */
-    snprintf(objects[0].version, sizeof objects[0].version, "v1");
-    store(&trial, &objects[0], 1);
-    store(&trial, &objects[5], 1);
-    /* Of one batch. */
-    store(&trial, &objects[1], 3);
-    lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_key = "o"},
-          "o@? o@ o@? o@? o@v1 ");
-    CU_ASSERT_EQUAL(state_of(&trial, objects[0].key_id), KB_VAULT_ACTIVE);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[1].key_id), KB_VAULT_RETIRED);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[2].key_id), KB_VAULT_RETIRED);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[3].key_id), KB_VAULT_ACTIVE);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[4].key_id), KB_VAULT_ACTIVE);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[5].key_id), KB_VAULT_ACTIVE);
+    snprintf(version.version, sizeof version.version, "v1");
+    store(&trial, &version, 1);
+    another = begin_object(&trial, "oo");
+    store(&trial, &another, 1);
+    first = begin_object(&trial, "o");
+    store(&trial, &first, 1);
+    second = begin_object(&trial, "o");
+    CU_ASSERT_EQUAL(state_of(&trial, first.key_id), KB_VAULT_ACTIVE);
+    store(&trial, &second, 1);
+    lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_key = "o"}, "o@ o@? o@? o@v1 ");
+    CU_ASSERT_EQUAL(state_of(&trial, version.key_id), KB_VAULT_ACTIVE);
+    CU_ASSERT_EQUAL(state_of(&trial, waiting.key_id), KB_VAULT_ACTIVE);
+    CU_ASSERT_EQUAL(state_of(&trial, another.key_id), KB_VAULT_ACTIVE);
+    CU_ASSERT_EQUAL(state_of(&trial, first.key_id), KB_VAULT_RETIRED);
+    CU_ASSERT_EQUAL(state_of(&trial, second.key_id), KB_VAULT_ACTIVE);
     /* Versions are suspended. */
-    snprintf(objects[4].version, sizeof objects[4].version, "null");
-    store(&trial, &objects[4], 1);
+    third = begin_object(&trial, "o");
+    snprintf(third.version, sizeof third.version, "null");
+    store(&trial, &third, 1);
     lists(&trial, &(struct kb_vault_query){.bucket = "b", .object_key = "o"},
           "o@null o@? o@? o@? o@v1 ");
-    CU_ASSERT_EQUAL(state_of(&trial, objects[3].key_id), KB_VAULT_RETIRED);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[4].key_id), KB_VAULT_ACTIVE);
-    /* Who was begun before does not say that it came last. */
-    objects[3].state = KB_VAULT_STORED;
-    store(&trial, &objects[3], 1);
-    CU_ASSERT_EQUAL(state_of(&trial, objects[4].key_id), KB_VAULT_ACTIVE);
+    CU_ASSERT_EQUAL(state_of(&trial, second.key_id), KB_VAULT_RETIRED);
+    CU_ASSERT_EQUAL(state_of(&trial, third.key_id), KB_VAULT_ACTIVE);
     trial_again(&trial);
     KBT_OK(kb_vault_check(trial.vault, NULL, NULL, &err), &err);
     trial_close(&trial);
 }
 DEFINE_BOTH(what_is_overwritten)
+
+/* Two processes store one name. Whichever is noted first, and however late: each may be the
+ * one that the server has. What was there before both is neither. */
+static void stored_at_once(struct trial *one, struct trial *other, bool first_is_first)
+{
+    struct kb_vault_object before = begin_object(one, "o"), slow, fast, next;
+    struct kb_error err = {0};
+
+    store(one, &before, 1);
+    slow = begin_object(one, "o");
+    fast = begin_object(other, "o");
+    if (first_is_first)
+        store(one, &slow, 1);
+    store(other, &fast, 1);
+    if (!first_is_first)
+        store(one, &slow, 1);
+    CU_ASSERT_EQUAL(state_of(one, before.key_id), KB_VAULT_RETIRED);
+    CU_ASSERT_EQUAL(state_of(one, slow.key_id), KB_VAULT_ACTIVE);
+    CU_ASSERT_EQUAL(state_of(one, fast.key_id), KB_VAULT_ACTIVE);
+    lists(one, &(struct kb_vault_query){.bucket = "b", .object_key = "o"}, "o@ o@ o@? ");
+    /* One that was begun behind both took the place of both. */
+    next = begin_object(other, "o");
+    store(other, &next, 1);
+    CU_ASSERT_EQUAL(state_of(one, slow.key_id), KB_VAULT_RETIRED);
+    CU_ASSERT_EQUAL(state_of(one, fast.key_id), KB_VAULT_RETIRED);
+    CU_ASSERT_EQUAL(state_of(one, next.key_id), KB_VAULT_ACTIVE);
+    lists(other, &(struct kb_vault_query){.bucket = "b", .object_key = "o"}, "o@ o@? o@? o@? ");
+    KBT_OK(kb_vault_remove_objects(one->vault, (int64_t[]){next.row, fast.row, slow.row,
+                                                           before.row}, 4, &err), &err);
+}
+
+static void what_is_stored_at_once(enum token_kind kind)
+{
+    struct trial one = trial_open(kind), other = one;
+    struct kb_vault_object batch[2];
+    struct kb_error err = {0};
+
+    KBT_OK(open_vault(&other, false, &err), &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(other.vault);
+    stored_at_once(&one, &other, true);
+    stored_at_once(&one, &other, false);
+    stored_at_once(&one, &one, false);
+    /* In one transaction. */
+    batch[0] = begin_object(&one, "o");
+    batch[1] = begin_object(&one, "o");
+    store(&one, batch, 2);
+    lists(&other, &(struct kb_vault_query){.bucket = "b", .object_key = "o"}, "o@ o@ ");
+    KBT_OK(kb_vault_check(other.vault, NULL, NULL, &err), &err);
+    trial_close(&other);
+    trial_close(&one);
+}
+DEFINE_BOTH(what_is_stored_at_once)
 
 static void keys_that_nothing_uses(enum token_kind kind)
 {
@@ -612,7 +662,7 @@ static void every_column_of_every_row(enum token_kind kind)
         sqlite3_finalize(list);
         sqlite3_close(db);
     }
-    CU_ASSERT_EQUAL(columns, 10 + 13 + 7 + 7 + 5 + 9);
+    CU_ASSERT_EQUAL(columns, 10 + 14 + 7 + 7 + 5 + 9);
 }
 DEFINE_BOTH(every_column_of_every_row)
 
@@ -629,7 +679,7 @@ static void rows_moved_about(enum token_kind kind)
         "DELETE FROM events WHERE row = 2; INSERT INTO events SELECT 2, time, key_id, what, mac"
         " FROM events WHERE row = 1",
         "INSERT INTO objects SELECT row + 9, endpoint, bucket, object_key, version, key_id, state,"
-        " encryption, sha256, size, etag, changed, mac FROM objects",
+        " encryption, sha256, size, etag, changed, later, mac FROM objects",
         "INSERT INTO state SELECT 2, id, serial, label, wrap_version, sign_version, counter,"
         " contents, mac FROM state",
         /* The key of one row in the other. */
@@ -1315,6 +1365,7 @@ static const struct kbtest tests[] = {
     BOTH(many_released_at_once),
     BOTH(the_inventory),
     BOTH(what_is_overwritten),
+    BOTH(what_is_stored_at_once),
     BOTH(keys_that_nothing_uses),
     BOTH(keys_are_made_found_and_released),
     {NULL, NULL},

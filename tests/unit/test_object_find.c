@@ -535,10 +535,53 @@ static void test_pending(void)
     add_row(0, KB_VAULT_PENDING, "b", "", "");
     world.etag = "other";
     check_get(PLAIN, KB_ERR_AUTH, "baba", "another ETag");
-    /* Only the newest that was stored counts: an older one that is back is none. */
+    /* Not before what was stored either. */
     begin("");
+    add_row(2, KB_VAULT_PENDING, "b", "", "");
+    add_row(0, KB_VAULT_STORED, "a", "", "newer");
+    world.under = 'b';
+    world.etag = "other";
+    check_get(PLAIN, KB_ERR_AUTH, "abab", "another ETag");
+    /* What was overwritten, and is back, is none. */
+    begin("");
+    world.rows[1].state = KB_VAULT_REMOVED;
     add_row(0, KB_VAULT_STORED, "a", "", "newer");
     check_get(PLAIN, KB_ERR_AUTH, "aa", "another ETag");
+}
+
+/* Two uploads ran at once: the server has either, and no third one. */
+static void test_stored_at_once(void)
+{
+    static const char *const versions[] = {"", "null"};
+
+    for (size_t i = 0; i < 2; i++) {
+        begin(versions[i]);
+        add_row(0, KB_VAULT_STORED, "b", versions[i], "newer");
+        add_row(2, KB_VAULT_REMOVED, "a", versions[i], "before");
+        check_get(PLAIN, KB_OK, "ba", NULL);
+        world.under = 'b';
+        world.etag = "newer";
+        *world.log = 0;
+        check_get(PLAIN, KB_OK, "", NULL);
+        world.under = 'a';
+        world.etag = "before";
+        check_get(PLAIN, KB_ERR_AUTH, "baba", "another ETag");
+        /* The ETag of one under the key of the other. */
+        world.etag = "newer";
+        *world.log = 0;
+        check_get(PLAIN, KB_ERR_AUTH, "baba", "another ETag");
+        /* Under no customer key ETags tell, and the SHA-256 of each. */
+        world.under = 0;
+        world.rows[0].key_id[0] = world.rows[1].key_id[0] = 0;
+        for (size_t at = 0; at < 2; at++)
+            snprintf(world.rows[at].encryption, sizeof world.rows[at].encryption, "sse-s3");
+        world.etag = "etag";
+        *world.log = 0;
+        check_get(PLAIN, KB_OK, "-", NULL);
+        world.body = "BODY";
+        *world.log = 0;
+        check_get(PLAIN, KB_ERR_AUTH, "-", "its SHA-256");
+    }
 }
 
 static void test_disabled(void)
@@ -633,6 +676,7 @@ int main(int argc, char **argv)
         {"as-stored", test_as_stored}, {"known-of-another", test_known_of_other},
         {"replaced", test_replaced},
         {"meanwhile", test_meanwhile}, {"pending", test_pending},
+        {"stored-at-once", test_stored_at_once},
         {"disabled", test_disabled},   {"message", test_message},
         {"keys-shown", test_keys_shown}, {NULL, NULL},
     };
