@@ -362,6 +362,26 @@ enum kb_status kb_vault_set_state(struct kb_vault *vault, const char *id,
     return status;
 }
 
+static enum kb_status retire(struct search *search, struct kb_error *err)
+{
+    return search->key.state == KB_VAULT_ACTIVE ? put_state(search, KB_VAULT_RETIRED, err) : KB_OK;
+}
+
+enum kb_status kb_vault_retire(struct kb_vault *vault, const char *id, struct kb_error *err)
+{
+    struct search search = {.vault = vault, .which = id};
+    enum kb_status status = vault_begin(vault, err);
+
+    if (status != KB_OK)
+        return status;
+    status = find(&search, err);
+    if (status == KB_OK)
+        status = retire(&search, err);
+    status = vault_end(vault, status, err);
+    kb_vault_key_free(&search.key);
+    return status;
+}
+
 enum kb_status vault_key_settle(struct kb_vault *vault, const char *id, struct kb_error *err)
 {
     struct search search = {.vault = vault, .which = id};
@@ -374,9 +394,8 @@ enum kb_status vault_key_settle(struct kb_vault *vault, const char *id, struct k
         return KB_OK;
     if (status != KB_OK && err && err->status == KB_OK)
         *err = why;
-    if (status == KB_OK && !key->objects && key->purpose == KB_VAULT_FOR_OBJECT &&
-        key->state == KB_VAULT_ACTIVE)
-        status = put_state(&search, KB_VAULT_RETIRED, err);
+    if (status == KB_OK && !key->objects && key->purpose == KB_VAULT_FOR_OBJECT)
+        status = retire(&search, err);
     kb_vault_key_free(&search.key);
     return status;
 }

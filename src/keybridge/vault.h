@@ -106,6 +106,10 @@ KB_MUST_CHECK enum kb_status kb_vault_release_many(struct kb_vault *vault, const
                                                    struct kb_error *err);
 KB_MUST_CHECK enum kb_status kb_vault_set_state(struct kb_vault *vault, const char *id,
                                                 enum kb_vault_state state, struct kb_error *err);
+/* An active key decrypts only from now on. One that is disabled stays so, whoever disabled it
+ * meanwhile. */
+KB_MUST_CHECK enum kb_status kb_vault_retire(struct kb_vault *vault, const char *id,
+                                             struct kb_error *err);
 KB_MUST_CHECK enum kb_status
 kb_vault_each_key(struct kb_vault *vault,
                   enum kb_status (*each)(void *ctx, const struct kb_vault_key *key,

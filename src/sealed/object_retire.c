@@ -47,7 +47,7 @@ static enum kb_status retire(const struct rotation *rotation, const char *id,
         status = is_replaced(&replaced, rotation, &old, err);
     if (status == KB_OK && old.state == KB_VAULT_ACTIVE &&
         (old.purpose == KB_VAULT_FOR_OBJECT || replaced))
-        status = kb_vault_set_state(vault, id, KB_VAULT_RETIRED, err);
+        status = kb_vault_retire(vault, id, err);
     kb_vault_key_free(&old);
     return status;
 }

@@ -357,6 +357,34 @@ static void what_is_stored_at_once(enum token_kind kind)
 }
 DEFINE_BOTH(what_is_stored_at_once)
 
+/* A rotation saw the key active; meanwhile its owner disabled it, through another handle. */
+static void disabled_keys_are_not_retired(enum token_kind kind)
+{
+    struct trial one = trial_open(kind), other = one;
+    struct kb_vault_object object = begin_object(&one, "o");
+    struct kb_secret *out = NULL;
+    struct kb_error err = {0};
+
+    KBT_OK(open_vault(&other, false, &err), &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(other.vault);
+    CU_ASSERT_EQUAL(state_of(&one, object.key_id), KB_VAULT_ACTIVE);
+    KBT_OK(kb_vault_set_state(other.vault, object.key_id, KB_VAULT_DISABLED, &err), &err);
+    KBT_OK(kb_vault_retire(one.vault, object.key_id, &err), &err);
+    CU_ASSERT_EQUAL(state_of(&one, object.key_id), KB_VAULT_DISABLED);
+    FAILS(kb_vault_release(one.vault, object.key_id, false, NULL, &out, &err), KB_ERR_DENIED,
+          &err);
+    KBT_OK(kb_vault_set_state(other.vault, object.key_id, KB_VAULT_ACTIVE, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        KBT_OK(kb_vault_retire(one.vault, object.key_id, &err), &err);
+        CU_ASSERT_EQUAL(state_of(&other, object.key_id), KB_VAULT_RETIRED);
+    }
+    FAILS(kb_vault_retire(one.vault, "nobody", &err), KB_ERR_NOT_FOUND, &err);
+    KBT_OK(kb_vault_check(one.vault, NULL, NULL, &err), &err);
+    trial_close(&other);
+    trial_close(&one);
+}
+DEFINE_BOTH(disabled_keys_are_not_retired)
+
 static void keys_that_nothing_uses(enum token_kind kind)
 {
     struct trial trial = trial_open(kind);
@@ -1366,6 +1394,7 @@ static const struct kbtest tests[] = {
     BOTH(the_inventory),
     BOTH(what_is_overwritten),
     BOTH(what_is_stored_at_once),
+    BOTH(disabled_keys_are_not_retired),
     BOTH(keys_that_nothing_uses),
     BOTH(keys_are_made_found_and_released),
     {NULL, NULL},
