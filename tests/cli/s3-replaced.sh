@@ -42,4 +42,39 @@ check 'and audit' [ "$(grep -c '^replaced' found)" = 1 ]
 put ours "$b/o"
 expect 0 '' s3 cat "$b/o"
 check 'ours again' cmp -s ours out
+
+# --- two of ours at once ----------------------------------------------------------------------
+
+# The slow one is begun first, and ends last: it is what the server has.
+echo 'what is slow' >slow
+echo 'what is fast' >fast
+states() { kb vault objects "$b-plain/raced" | sed 's/ .*//' | tr '\n' ' '; }
+put ours "$b-plain/raced"
+mkfifo pipe
+"$KEYBRIDGE" -q s3 put - "$b-plain/raced" <pipe &
+pid=$!
+exec 9>pipe
+tries=0
+while [ "$(states)" != 'pending stored ' ] && [ $tries -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+check 'the slow one is begun' [ "$(states)" = 'pending stored ' ]
+put fast "$b-plain/raced"
+check 'the fast one took the place of the first' [ "$(states)" = 'stored pending removed ' ]
+expect 0 '' s3 cat "$b-plain/raced"
+check 'and is there' cmp -s fast out
+cat slow >&9
+exec 9>&-
+wait $pid
+check 'the slow one is stored' [ $? = 0 ]
+check 'and either may be there' [ "$(states)" = 'stored stored removed ' ]
+expect 0 '' s3 cat "$b-plain/raced"
+check 'the slow one is' cmp -s slow out
+kb s3 verify "$b-plain/raced" >found
+check 'verify finds nothing' [ "$(grep -c '^changed' found)" = 0 ]
+expect 0 '' s3 rotate "$b-plain/raced"
+expect 0 '' s3 cat "$b-plain/raced"
+check 'rotated it is the slow one' cmp -s slow out
+check 'the next one takes the place of both' [ "$(states)" = 'stored removed removed removed ' ]
 finish
