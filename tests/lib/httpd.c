@@ -34,9 +34,10 @@ struct httpd {
     char url[64];
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t stopping;
+    pthread_cond_t waking; /* those that delay an answer */
     bool stop;
-    unsigned requests, connections, at_once, most_at_once;
+    unsigned requests, connections, closed, at_once, most_at_once;
+    unsigned releases;
     size_t refuse_after;
     unsigned refuse_status, refusals;
     struct peer *peers[CONNECTIONS_MAX];
@@ -167,6 +168,7 @@ static bool send_answer(int fd, const struct httpd_answer *answer)
 
 static void wait_ms(struct httpd *server, unsigned delay)
 {
+    const unsigned releases = server->releases;
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
@@ -176,8 +178,8 @@ static void wait_ms(struct httpd *server, unsigned delay)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    while (!server->stop &&
-           pthread_cond_timedwait(&server->stopping, &server->lock, &until) != ETIMEDOUT)
+    while (!server->stop && server->releases == releases &&
+           pthread_cond_timedwait(&server->waking, &server->lock, &until) != ETIMEDOUT)
         ;
 }
 
@@ -212,6 +214,14 @@ void httpd_refuse_bodies(struct httpd *server, size_t after, unsigned status, un
     server->refuse_after = after;
     server->refuse_status = status;
     server->refusals = times;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void httpd_release(struct httpd *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->releases++;
+    pthread_cond_broadcast(&server->waking);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -304,6 +314,7 @@ static void *serve(void *ctx)
     kb_buffer_free(&in);
     pthread_mutex_lock(&peer->server->lock);
     close(peer->fd);
+    peer->server->closed++;
     peer->ended = true;
     pthread_mutex_unlock(&peer->server->lock);
     return NULL;
@@ -363,7 +374,7 @@ struct httpd *httpd_start(void (*handler)(void *ctx, const struct httpd_request 
     server->fd = bind_any(&server->port);
     snprintf(server->url, sizeof server->url, "http://127.0.0.1:%u", server->port);
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->stopping, NULL);
+    pthread_cond_init(&server->waking, NULL);
     require(listen(server->fd, 128) == 0 &&
                 pthread_create(&server->thread, NULL, listen_on, server) == 0,
             "httpd: listen");
@@ -379,7 +390,7 @@ void httpd_stop(struct httpd *server)
     close(server->fd);
     pthread_mutex_lock(&server->lock);
     server->stop = true;
-    pthread_cond_broadcast(&server->stopping);
+    pthread_cond_broadcast(&server->waking);
     for (size_t i = 0; i < server->peer_count; i++)
         if (!server->peers[i]->ended)
             shutdown(server->peers[i]->fd, SHUT_RDWR);
@@ -388,7 +399,7 @@ void httpd_stop(struct httpd *server)
         pthread_join(server->peers[i]->thread, NULL);
         free(server->peers[i]);
     }
-    pthread_cond_destroy(&server->stopping);
+    pthread_cond_destroy(&server->waking);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }
@@ -421,6 +432,16 @@ unsigned httpd_requests(struct httpd *server)
 unsigned httpd_connections(struct httpd *server)
 {
     return read_count(server, &server->connections);
+}
+
+unsigned httpd_closed(struct httpd *server)
+{
+    return read_count(server, &server->closed);
+}
+
+unsigned httpd_at_once(struct httpd *server)
+{
+    return read_count(server, &server->at_once);
 }
 
 unsigned httpd_most_at_once(struct httpd *server)

@@ -57,7 +57,7 @@ enum httpd_action {
 struct httpd_answer {
     unsigned status;
     enum httpd_action action;
-    unsigned delay_ms;        /* before anything is sent; ends early at httpd_stop */
+    unsigned delay_ms;        /* before anything is sent; httpd_release and httpd_stop end it */
     bool close;               /* "Connection: close", and it is */
     bool close_silently;      /* closed behind the answer without a word: a stale connection */
     bool length_set;          /* Content-Length is `length`, whatever the body has */
@@ -78,6 +78,8 @@ struct httpd *httpd_start(void (*handler)(void *ctx, const struct httpd_request 
 /* The next `times` bodies of more than `after` bytes are not taken: behind about as many
  * the connection ends, with an answer of that status before, unless it is 0. */
 void httpd_refuse_bodies(struct httpd *server, size_t after, unsigned status, unsigned times);
+/* Ends all delays that are under way. */
+void httpd_release(struct httpd *server);
 /* Closes everything and waits for its threads. NULL is ignored. */
 void httpd_stop(struct httpd *server);
 
@@ -87,7 +89,9 @@ unsigned httpd_port(const struct httpd *server);
 
 unsigned httpd_requests(struct httpd *server);    /* handled so far */
 unsigned httpd_connections(struct httpd *server); /* accepted so far */
-unsigned httpd_most_at_once(struct httpd *server); /* requests between arrival and answer */
+unsigned httpd_closed(struct httpd *server);      /* connections that this side has closed */
+unsigned httpd_at_once(struct httpd *server);     /* requests between arrival and answer */
+unsigned httpd_most_at_once(struct httpd *server);
 
 /* A port of 127.0.0.1 where nobody listens. */
 unsigned httpd_closed_port(void);

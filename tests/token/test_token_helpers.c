@@ -108,7 +108,7 @@ static void a_hung_helper_is_replaced(enum token_kind kind)
     struct kb_error err = {0};
     pid_t before;
 
-    options.timeout_ms = 1500;
+    options.timeout_ms = 4000;
     keystore = open_with(&options);
     token = lease_from(keystore);
     backend_key(token, "kek", KB_KEY_WRAP, KB_KEY_AES_256);
@@ -524,7 +524,9 @@ static void new_tokens(void)
 static void fake(const char *mode, bool once, enum kb_status find, unsigned finds,
                  enum kb_status create, unsigned creates)
 {
-    struct kb_keystore_options options = {.helper = fake_helper_path(), .timeout_ms = 300};
+    /* A start is within it, too; only one that hangs is waited for. */
+    struct kb_keystore_options options = {.helper = fake_helper_path(),
+                                          .timeout_ms = strcmp(mode, "hang") == 0 ? 1500 : 30000};
     struct kb_keystore *keystore;
     struct kb_token *token;
     struct kb_key_info info;
@@ -561,7 +563,7 @@ static void what_is_repeated(void)
 
 static void handles_are_not_repeated(void)
 {
-    struct kb_keystore_options options = {.helper = fake_helper_path(), .timeout_ms = 300};
+    struct kb_keystore_options options = {.helper = fake_helper_path(), .timeout_ms = 30000};
     struct kb_keystore *keystore;
     struct kb_token *token;
     struct kb_data_key keys[2];

@@ -8,6 +8,7 @@
 #include <dirent.h>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const uint16_t committing[] = {0x0478, 0x0578};
 static const uint16_t others[] = {0x0114, 0x0146, 0x0178, 0x0214, 0x0346, 0x0378};
@@ -121,13 +122,34 @@ static size_t count_threads(void)
     return count;
 }
 
+/* Threads that were joined are told for a moment more: the count once it is so
+ * for 50 ms, or, after ten seconds, as it is. */
+static size_t settled_threads(void)
+{
+    size_t count = count_threads(), before = count + 1;
+
+    for (int i = 0; i < 200 && count != before; i++) {
+        before = count;
+        usleep(50000);
+        count = count_threads();
+    }
+    return count;
+}
+
+static size_t await_threads(size_t wanted)
+{
+    for (int i = 0; i < 1000 && count_threads() != wanted; i++)
+        usleep(10000);
+    return count_threads();
+}
+
 /* Small messages start no threads, large ones as many as there are workers
  * beside the caller; with the message they end. */
 static void test_threads(void)
 {
     static uint8_t out[2 << 20];
     struct kb_esdk *esdk = esdktest_new(KB_COMMITMENT_REQUIRE_REQUIRE, 3);
-    const size_t before = count_threads();
+    const size_t before = settled_threads();
     static const struct {
         size_t size, threads;
     } rows[] = {{100, 0}, {64 * 1024, 0}, {1 << 20, 2}};
@@ -143,7 +165,7 @@ static void test_threads(void)
         if (before)
             CU_ASSERT_EQUAL(count_threads(), before + rows[i].threads);
         kb_esdk_free(message);
-        CU_ASSERT_EQUAL(count_threads(), before);
+        CU_ASSERT_EQUAL(await_threads(before), before);
     }
     kb_esdk_release(esdk);
 }
