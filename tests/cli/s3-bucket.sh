@@ -121,7 +121,7 @@ expect 3 'no vault' env KEYBRIDGE_HOME="$work/empty" "$KEYBRIDGE" s3 with-key "$
 "$KEYBRIDGE" s3 with-key "$b/memo" -- sh -c 'trap "exit 5" TERM; touch up; while :; do sleep 0.1; done' &
 child=$!
 tries=0
-while [ ! -e up ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+while [ ! -e up ] && [ $tries -lt 600 ]; do sleep 0.1; tries=$((tries + 1)); done
 kill -TERM $child
 wait $child
 check 'a signal is handed on' [ $? = 5 ]

@@ -89,19 +89,19 @@ EOF
 chmod +x helper
 mkdir tree
 for i in $(seq 60); do echo "$i" >"tree/$i"; done
-without_token() { # rule, command…
-    rules "$1"
-    shift
-    KEYBRIDGE_TOKEN_HELPER=$work/helper "$KEYBRIDGE" "$@" >out 2>err &
+# Objects after the twentieth are not taken while there is a token.
+without_token() { # command…
+    rules '{"fault":"status","action":"PutObject","after":20}'
+    AWS_MAX_ATTEMPTS=40 KEYBRIDGE_TOKEN_HELPER=$work/helper "$KEYBRIDGE" "$@" >out 2>err &
     pid=$!
     await_fault
     touch gone
     # shellcheck disable=SC2046  # a list of numbers
     kill -KILL $(ps -o pid=,comm= --ppid $pid | sed -n 's/ *keybridge-token$//p') 2>/dev/null
+    rules ''
     wait $pid
     code=$?
     rm gone
-    rules ''
     check "no token: exit $code" [ $code = 6 ]
     manners
     check "and how it is said: $complaint" [ -z "$complaint" ]
@@ -118,18 +118,15 @@ nothing_lost() { # prefix, reading options
         [ ! -e "$file" ] || cmp -s "$file" "tree/${file#back/}" || fail "$file is another"
     done
 }
-without_token '{"fault":"delay","seconds":2,"action":"PutObject","next":1,"after":20}' \
-    s3 put -r --connections 2 tree "$b/tree/"
+without_token s3 put -r --connections 2 tree "$b/tree/"
 nothing_lost tree
 check 'some were stored' [ -d back ]
 expect 0 '60 objects stored' s3 put -r tree "$b/tree/"
 nothing_lost tree
 check 'and now all' diff -r tree back
-without_token '{"fault":"delay","seconds":2,"action":"PutObject","next":1,"after":20}' \
-    s3 put -r --connections 2 --encryption client --key env tree "$b/client-tree/"
+without_token s3 put -r --connections 2 --encryption client --key env tree "$b/client-tree/"
 nothing_lost client-tree --key env
-without_token '{"fault":"delay","seconds":2,"action":"PutObject","next":1,"after":20}' \
-    s3 rotate -r --connections 2 "$b/tree/"
+without_token s3 rotate -r --connections 2 "$b/tree/"
 nothing_lost tree
 check 'a rotation that was cut loses none' diff -r tree back
 finish

@@ -107,13 +107,14 @@ put --encryption client --key env page "$b/c"
 
 away() { AWS_ENDPOINT_URL_S3=$direct AWS_CA_BUNDLE=$directly "$@"; }
 head -c 3000 /dev/urandom >other
-rules '{"fault":"delay","action":"HeadObject","seconds":5,"next":1}'
-(kb s3 put page "$b/both" >first 2>&1; echo $? >code) &
+# Its look at what it stored has no answer until the other has written.
+rules '{"fault":"status","action":"HeadObject"}'
+(AWS_MAX_ATTEMPTS=40 "$KEYBRIDGE" s3 put page "$b/both" >first 2>&1; echo $? >code) &
 writer=$!
-sleep 2
+await_fault
 away put other "$b/both"
-wait $writer
 rules ''
+wait $writer
 check 'the first of two writers says so' grep -q "may be another's" first
 check 'and fails' [ "$(cat code)" = 7 ]
 away s3 cat "$b/both" >back

@@ -15,7 +15,7 @@ if [ -z "${KB_RGW_URL:-}" ]; then
     server=$!
     at_end "kill $server; wait $server 2>/dev/null"
     tries=0
-    while [ ! -e "$rgw/env" ] && [ $tries -lt 600 ] && kill -0 $server 2>/dev/null; do
+    while [ ! -e "$rgw/env" ] && [ $tries -lt 3000 ] && kill -0 $server 2>/dev/null; do
         sleep 0.1
         tries=$((tries + 1))
     done

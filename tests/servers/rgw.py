@@ -40,7 +40,7 @@ USERS = {"tester": ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMP
          "other": ("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY")}
 KMS_KEYS = {"testkey-1": "Zmlyc3Qga2V5IG9mIHRoZSB0ZXN0aW5nIGJhY2tlbmQ=", "testkey-2": "c2Vjb25kIGtleSBvZiB0ZXN0aW5nIGJhY2tlbmQgMDE="}
 DEFAULT_KEY = "ZGVmYXVsdCBrZXkgb2YgdGhlIG90aGVyIGdhdGV3YXk="
-START_SECONDS = 60
+START_SECONDS = 300
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph", "openssl")
 LIBC = ctypes.CDLL(None)
 

@@ -21,7 +21,7 @@ import urllib.request
 from ports import free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-START_SECONDS = 60
+START_SECONDS = 300
 BEHIND_TLS = ("ministack", "moto-s3")
 S3 = ("rgw", *BEHIND_TLS)
 LIBC = ctypes.CDLL(None)
