@@ -31,6 +31,17 @@ encrypt -i page -o sealed
 
 # --- signals ------------------------------------------------------------------------------------------
 
+# begun PID: it writes to a file in the folder, so it has seen to its signals; then it waits for more.
+begun() {
+    for _ in $(seq 600); do
+        if find "/proc/$1/fd" -lname "*/${work##*/}/folder/*" 2>/dev/null | grep -q .; then
+            sleep 0.2
+            return
+        fi
+        sleep 0.1
+    done
+    return 1
+}
 # ended_by SIGNAL 'what' COMMAND…: waits for a pipe, is ended by the signal, and leaves the old file alone.
 ended_by() {
     signal=$1 told=$2
@@ -42,7 +53,7 @@ ended_by() {
     run=$!
     exec 9>pipe
     [ -z "$source" ] || head -c 2000000 "$source" >&9
-    sleep 0.4
+    check "$told: it writes" begun $run
     [ "$settings" = ODD_NO_TMPFILE=1 ] && check "$told: it has begun" [ "$(find folder -type f | wc -l)" = 2 ]
     kill -"$signal" $run
     (sleep 10; kill -9 $run 2>/dev/null) &

@@ -60,11 +60,15 @@ check 'a file that is an argument, and -o' cmp -s page back
 check 'a pipe that pauses' cmp -s page back
 mkfifo slow
 encrypt --suite 0478 -i page >sealed
-(head -c 50000 sealed; sleep 1; tail -c +50001 sealed) >slow &
+(head -c 50000 sealed; while [ ! -e go ]; do sleep 0.1; done; tail -c +50001 sealed) >slow &
 decrypt <slow >back &
 reader=$!
-sleep 0.6
+for _ in $(seq 600); do
+    [ "$(wc -c <back)" -le 40000 ] || break
+    sleep 0.1
+done
 check 'frames come out before the message ends' [ "$(wc -c <back)" -gt 40000 ]
+touch go
 wait $reader
 check 'and the rest' cmp -s page back
 

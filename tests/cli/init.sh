@@ -47,13 +47,25 @@ chmod 600 "$work/half/user.pin"
 expect 2 'user.pin' env KEYBRIDGE_HOME="$work/half" "$KEYBRIDGE" init --yes
 rm "$work/half/user.pin"
 expect 0 '' env KEYBRIDGE_HOME="$work/half" "$KEYBRIDGE" init --yes
+# ends PID: waits until a process is gone, or has ended and is not waited for.
+ends() {
+    for _ in $(seq 600); do
+        case $(ps -o stat= -p "$1") in '' | Z*) return ;; esac
+        sleep 0.1
+    done
+    return 1
+}
 # Killed at random moments, then run to its end.
 for pause in 0.00 0.02 0.03 0.04 0.05 0.06 0.08 0.10 0.12 0.15; do
     KEYBRIDGE_HOME=$work/killed$pause
     "$KEYBRIDGE" init --yes >/dev/null 2>&1 &
     sleep "$pause"
+    # Its helper ends what it is at, and has no lock on the home: it is waited for.
+    kill -STOP $! 2>/dev/null
+    helpers=$(ps -o pid= --ppid $!)
     kill -9 $! 2>/dev/null
     wait $! 2>/dev/null
+    for helper in $helpers; do check "the helper of an init that was killed ends" ends "$helper"; done
     expect 0 '' kb init --yes
     check "keys after a kill at $pause s" [ "$(names)" = 'default-sign default-wrap ' ]
 done

@@ -143,7 +143,7 @@ encrypt <pipe >answers 2>err &
 exec 9>pipe
 for i in 1 2 3; do
     echo "$plain" >&9
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for _ in $(seq 600); do
         [ "$(lines answers)" = "$i" ] && break
         sleep 0.1
     done

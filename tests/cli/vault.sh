@@ -66,7 +66,8 @@ for i in 1 2 3 4; do
     "$KEYBRIDGE" vault create --name "b$i" >/dev/null 2>"$work/second"
     second=$?
     wait "$first"
-    check "both made a key: $(cat "$work/first" "$work/second")" [ "$?$second" = 00 ]
+    first=$?
+    check "both made a key: $(cat "$work/first" "$work/second")" [ "$first$second" = 00 ]
 done
 expect 0 'as it was left' kb vault check
 expect 0 '' kb vault list
