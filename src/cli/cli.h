@@ -288,8 +288,12 @@ KB_MUST_CHECK enum kb_status cli_stop_catch(struct kb_error *err);
 int cli_stop_fd(void);
 /* KB_ERR_SYSTEM once a signal was caught. */
 KB_MUST_CHECK enum kb_status cli_stopped(struct kb_error *err);
+/* For those who wait for input that somebody else may want no more: a descriptor to
+ * close, and what any thread says so by. */
+KB_MUST_CHECK enum kb_status cli_quit_open(int *out, struct kb_error *err);
+void cli_quit(int quit);
 /* Waits until there is something to read, or the end; not behind a signal that was
- * caught, nor once *quit is readable (NULL: no such thing): KB_ERR_SYSTEM. */
+ * caught, nor once cli_quit was called (NULL: nobody does): KB_ERR_SYSTEM. */
 KB_MUST_CHECK enum kb_status cli_await(int fd, const int *quit, struct kb_error *err);
 /* Ends the process by the signal that was caught, if one was. */
 void cli_stop_end(void);

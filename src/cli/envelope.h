@@ -93,7 +93,7 @@ struct envelope_file {
     char *in_path;  /* owned; NULL: standard input */
     char *out_path; /* owned; NULL: standard output */
     int in;
-    const int *quit; /* readable once no more input is wanted; NULL: it always is */
+    const int *quit; /* for cli_await; NULL: all input is wanted */
     mode_t mode;   /* of the input */
     uint64_t size; /* of the input; UINT64_MAX when nobody knows */
     struct kb_outfile *out;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/envelope_lane.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,9 +74,9 @@ static enum kb_status failure(struct envelope_lane *lane, struct kb_error *err)
 
 enum kb_status envelope_lane_open(struct envelope_lane *lane, struct kb_error *err)
 {
-    lane->quit[0] = lane->quit[1] = -1;
-    if (lane->threaded && !lane->writes && pipe2(lane->quit, O_CLOEXEC) != 0)
-        return kb_error_errno(err, KB_ERR_SYSTEM, errno, "a pipe cannot be made");
+    lane->quit = -1;
+    if (lane->threaded && !lane->writes && cli_quit_open(&lane->quit, err) != KB_OK)
+        return KB_ERR_SYSTEM;
     pthread_mutex_init(&lane->mutex, NULL);
     pthread_cond_init(&lane->moved, NULL);
     if (lane->threaded && pthread_create(&lane->thread, NULL,
@@ -135,17 +133,14 @@ void envelope_lane_close(struct envelope_lane *lane, struct kb_error *err)
         lane->stop = true;
         pthread_cond_broadcast(&lane->moved);
         pthread_mutex_unlock(&lane->mutex);
-        if (!lane->writes) {
-            close(lane->quit[1]); /* who waits for input wakes */
-            lane->quit[1] = -1;
-        }
+        if (!lane->writes)
+            cli_quit(lane->quit);
         pthread_join(lane->thread, NULL);
         if (lane->writes)
             (void)failure(lane, err);
     }
-    for (int i = 0; i < 2; i++)
-        if (lane->quit[i] >= 0)
-            close(lane->quit[i]);
+    if (lane->quit >= 0)
+        close(lane->quit);
     pthread_mutex_destroy(&lane->mutex);
     pthread_cond_destroy(&lane->moved);
 }

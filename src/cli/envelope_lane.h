@@ -25,8 +25,7 @@ struct envelope_lane {
     unsigned at; /* the buffer that the caller has, or gets next */
     bool taken;  /* reading: the caller has one */
     bool stop;
-    int quit[2]; /* reading: a pipe whose first end is readable once the lane is closed, so that
-                    nobody waits for input that is no longer wanted */
+    int quit; /* reading: for cli_await, so that nobody waits for input once the lane is closed */
     struct kb_error error;
     pthread_t thread;
     pthread_mutex_t mutex;

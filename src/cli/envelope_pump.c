@@ -181,7 +181,7 @@ static enum kb_status open_lanes(struct flow *flow, struct envelope_pump *pump)
                                        .threaded = threaded,
                                        .room = OUT_ROOM,
                                        .data = {pump->out[0], pump->out[1]}};
-    flow->file->quit = flow->in.quit;
+    flow->file->quit = &flow->in.quit;
     status = envelope_lane_open(&flow->in, &flow->file->error);
     if (status != KB_OK)
         return status;

@@ -56,9 +56,17 @@ static enum kb_status read_input(void *ctx, uint8_t *out, size_t room, size_t *s
     return envelope_file_read(ctx, out, room, size, err);
 }
 
+static void cancel_input(void *ctx)
+{
+    const struct envelope_file *file = ctx;
+
+    cli_quit(*file->quit);
+}
+
 static enum kb_status put(struct envelope *envelope, struct s3 *s3, const struct kb_s3_name *name)
 {
-    struct envelope_file file = {.in = -1};
+    int quit = -1;
+    struct envelope_file file = {.in = -1, .quit = &quit};
     struct kb_object_result result = {.size = 0};
     struct kb_error *err = &envelope->cli->error;
     struct kb_object_put options;
@@ -82,11 +90,16 @@ static enum kb_status put(struct envelope *envelope, struct s3 *s3, const struct
             kb_error_set(err, status, "%s: %s", envelope_file_name(&file),
                          kb_error_text(&file.error));
     }
-    const struct kb_s3_source source = {.read = read_input, .ctx = &file, .size = file.size};
+    if (status == KB_OK)
+        status = cli_quit_open(&quit, err);
+    const struct kb_s3_source source = {
+        .read = read_input, .ctx = &file, .size = file.size, .cancel = cancel_input};
     if (status == KB_OK)
         status = kb_object_put(s3->objects, name, &options, &source, &result, err);
     kb_object_result_free(&result);
     envelope_file_clear(&file);
+    if (quit >= 0)
+        close(quit);
     return status;
 }
 

@@ -28,6 +28,7 @@ struct put_file {
     char *key;  /* owned */
     char *identity; /* owned; with --resume */
     int fd;
+    int quit; /* for cli_await; -1: it is a file, which nobody waits for */
     bool no_follow;
     uint64_t told; /* bytes that the progress knows of */
 };
@@ -54,13 +55,20 @@ static enum kb_status read_file(void *ctx, uint8_t *out, size_t room, size_t *si
     ssize_t got = -1;
 
     while (status == KB_OK && got < 0) {
-        status = cli_await(file->fd, NULL, err);
+        status = cli_await(file->fd, &file->quit, err);
         got = status == KB_OK ? read(file->fd, out, room) : 0;
         if (got < 0 && errno != EINTR)
             status = kb_error_errno(err, KB_ERR_SYSTEM, errno, "it cannot be read");
     }
     *size = got > 0 ? (size_t)got : 0;
     return status;
+}
+
+static void cancel_read(void *ctx)
+{
+    const struct put_file *file = ctx;
+
+    cli_quit(file->quit);
 }
 
 /* Parts that are too long for memory are read so, by several threads. */
@@ -139,7 +147,9 @@ static void close_file(void *ctx)
 
     if (file->path && file->fd >= 0)
         close(file->fd);
-    file->fd = -1;
+    if (file->quit >= 0)
+        close(file->quit);
+    file->fd = file->quit = -1;
 }
 
 static enum kb_status open_file(void *ctx, struct kb_s3_source *source, struct kb_error *err)
@@ -148,8 +158,11 @@ static enum kb_status open_file(void *ctx, struct kb_s3_source *source, struct k
     struct stat there = {0};
     enum kb_status status = cli_stopped(err);
 
+    file->quit = -1;
     if (status == KB_OK)
         status = open_descriptor(file, &there, err);
+    if (status == KB_OK && !S_ISREG(there.st_mode))
+        status = cli_quit_open(&file->quit, err);
     if (status != KB_OK) {
         close_file(file);
         return status;
@@ -160,6 +173,8 @@ static enum kb_status open_file(void *ctx, struct kb_s3_source *source, struct k
         source->size = (uint64_t)there.st_size;
         /* Standard input may be in the midst of a file. */
         source->read_at = file->path ? read_file_at : NULL;
+    } else {
+        source->cancel = cancel_read;
     }
     return KB_OK;
 }

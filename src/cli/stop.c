@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static atomic_int caught;           /* 0, or the signal */
@@ -50,6 +51,18 @@ int cli_stop_fd(void)
 enum kb_status cli_stopped(struct kb_error *err)
 {
     return atomic_load(&caught) ? kb_error_set(err, KB_ERR_SYSTEM, "stopped by a signal") : KB_OK;
+}
+
+enum kb_status cli_quit_open(int *out, struct kb_error *err)
+{
+    *out = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return *out >= 0 ? KB_OK
+                     : kb_error_errno(err, KB_ERR_SYSTEM, errno, "a descriptor cannot be made");
+}
+
+void cli_quit(int quit)
+{
+    (void)eventfd_write(quit, 1);
 }
 
 enum kb_status cli_await(int fd, const int *quit, struct kb_error *err)

@@ -216,6 +216,9 @@ struct kb_s3_source {
      * once. Less than `room` need not be the end; *got 0 is. */
     enum kb_status (*read_at)(void *ctx, uint64_t offset, uint8_t *out, size_t room, size_t *got,
                               struct kb_error *err);
+    /* NULL, or what ends a `read` that waits, with any failure: the upload has failed, and no more
+     * is wanted. For sources that may wait long. Any thread calls it, perhaps more than once. */
+    void (*cancel)(void *ctx);
 };
 
 struct kb_s3_part {

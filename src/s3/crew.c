@@ -33,6 +33,11 @@ void s3_crew_stop(struct s3_crew *crew, enum kb_status status, const struct kb_e
     pthread_mutex_unlock(&crew->lock);
 }
 
+enum kb_status s3_given_up(struct kb_error *err)
+{
+    return kb_error_set(err, KB_ERR_SYSTEM, "the transfer was given up");
+}
+
 static void *run_member(void *argument)
 {
     struct member *member = argument;

@@ -24,7 +24,7 @@ static enum kb_status read_span(const struct s3_span *span, uint64_t at, uint8_t
 
     *got = 0;
     if (atomic_load(span->stopped))
-        return kb_error_set(err, KB_ERR_SYSTEM, "the upload was given up");
+        return s3_given_up(err);
     if (room > left)
         room = (size_t)left;
     status = source->read_at(source->ctx, span->offset + at, out, room, got, err);

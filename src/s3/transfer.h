@@ -26,6 +26,8 @@ void s3_crew_init(struct s3_crew *crew);
 void s3_crew_free(struct s3_crew *crew);
 /* Notes a failure and wakes all; the first one stays. Takes the lock. */
 void s3_crew_stop(struct s3_crew *crew, enum kb_status status, const struct kb_error *error);
+/* What a thread that sees `stopped` ends with, which nobody is shown. */
+enum kb_status s3_given_up(struct kb_error *err);
 /* Runs `work` in that many threads, the caller's among them, until each has
  * returned. What the system denies of threads is done without. */
 KB_MUST_CHECK enum kb_status s3_crew_run(struct s3_crew *crew, unsigned threads,

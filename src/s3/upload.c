@@ -59,7 +59,7 @@ static struct kb_bytes chunk_bytes(const struct chunk *chunk)
 
 /* --- the source --------------------------------------------------------------------------- */
 
-/* Fills `out`, or less at the end. */
+/* Fills `out`, or less at the end; gives up between two reads when another part has failed. */
 static enum kb_status read_source(struct upload *run, uint8_t *out, size_t room, size_t *got,
                                   struct kb_error *err)
 {
@@ -70,9 +70,11 @@ static enum kb_status read_source(struct upload *run, uint8_t *out, size_t room,
     }
     while (*got < room && !run->ended) {
         size_t size = 0;
-        enum kb_status status =
-            run->source->read(run->source->ctx, out + *got, room - *got, &size, err);
+        enum kb_status status;
 
+        if (atomic_load(&run->crew.stopped))
+            return s3_given_up(err);
+        status = run->source->read(run->source->ctx, out + *got, room - *got, &size, err);
         if (status != KB_OK)
             return status;
         run->ended = size == 0;
@@ -359,6 +361,14 @@ static enum kb_status store_chunk(struct upload *run, struct chunk *chunk, struc
     return status;
 }
 
+/* Ends the work of all, and of who waits for more of the source. */
+static void stop_all(struct upload *run, enum kb_status status, const struct kb_error *error)
+{
+    s3_crew_stop(&run->crew, status, error);
+    if (run->source->cancel)
+        run->source->cancel(run->source->ctx);
+}
+
 /* A thread's work: parts until there are no more, or one failed. */
 static void store_chunks(void *ctx)
 {
@@ -376,7 +386,7 @@ static void store_chunks(void *ctx)
             status = store_chunk(run, &chunk, &error);
         s3_pool_give(&run->pool, chunk.slab);
         if (status != KB_OK)
-            s3_crew_stop(&run->crew, status, &error);
+            stop_all(run, status, &error);
     }
 }
 

@@ -68,6 +68,13 @@ static enum kb_status read_any(void *ctx, uint8_t *out, size_t room, size_t *siz
     return kb_esdk_pull(source->message, &plain, out, room, size, err);
 }
 
+static void cancel(void *ctx)
+{
+    const struct object_source *source = ctx;
+
+    source->from.cancel(source->from.ctx);
+}
+
 enum kb_status object_source_new(struct object_source **out, const struct kb_s3_source *from,
                                  struct kb_s3ec_object *sealing, struct kb_esdk_message *message,
                                  struct kb_error *err)
@@ -105,7 +112,10 @@ struct kb_s3_source object_source_view(struct object_source *source)
         size += KB_S3EC_TAG_SIZE;
     if (source->message)
         size = KB_S3_SIZE_UNKNOWN;
-    return (struct kb_s3_source){.read = read_any, .ctx = source, .size = size};
+    return (struct kb_s3_source){.read = read_any,
+                                 .ctx = source,
+                                 .size = size,
+                                 .cancel = source->from.cancel ? cancel : NULL};
 }
 
 uint64_t object_source_size(const struct object_source *source)

@@ -132,6 +132,26 @@ rules ''
 s3 cat "$b/once" >back
 check 'the row of an answer that was lost stays' cmp -s page back
 
+# --- a source that has no more for now --------------------------------------------------------
+
+mkfifo held
+exec 9<>held
+rules '{"fault":"status","action":"UploadPart","part":1,"status":403,"code":"AccessDenied"}'
+while_held() { # command…
+    cat long >&9 &
+    writer=$!
+    expect 5 's3:PutObject' timeout 60 "$KEYBRIDGE" "$@" <held
+    kill $writer 2>/dev/null
+    wait $writer 2>/dev/null
+    check 'the upload was ended' [ "$(uploads "$bucket")" = 0 ]
+}
+while_held s3 put --part-size 5M - "$b/held"
+while_held s3 put --part-size 5M --encryption client --key env - "$b/held"
+while_held s3 put --part-size 5M --encryption client-envelope --key env - "$b/held"
+while_held envelope encrypt --key env -o "$b/held"
+exec 9>&-
+rules ''
+
 # --- uploads that are gone on with ------------------------------------------------------------
 
 rules '{"fault":"status","action":"CompleteMultipartUpload","status":403,"code":"AccessDenied"}'

@@ -10,9 +10,12 @@
 #include "crypto/digest.h"
 #include "s3/transfer.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MIB ((size_t)1 << 20)
 enum { PARTS = 8, DATA_MAX = 27 << 20 };
@@ -604,6 +607,79 @@ static void test_upload_read_error(void)
         CU_ASSERT(!fake.ended && !fake.puts);
         stop(&fake, s3);
         CU_ASSERT_EQUAL(fake.begun, fake.aborted);
+        clear(&fake);
+    }
+}
+
+/* A source that is slow behind its first bytes: a byte now and then, or none. */
+struct slow {
+    struct source bytes;
+    bool trickles;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool cancelled;
+};
+
+enum { SLOW_SECONDS = 60 }; /* a test that takes so long has failed */
+
+static enum kb_status read_slow(void *ctx, uint8_t *out, size_t room, size_t *size,
+                                struct kb_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = 1000000};
+    struct slow *slow = ctx;
+    struct timespec until;
+
+    if (slow->bytes.at < slow->bytes.size)
+        return read_source(&slow->bytes, out, room, size, err);
+    if (slow->trickles && ++slow->bytes.calls_after_end < SLOW_SECONDS * 1000) {
+        nanosleep(&pause, NULL);
+        *size = 1;
+        out[0] = 0;
+        return KB_OK;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += slow->trickles ? 0 : SLOW_SECONDS;
+    pthread_mutex_lock(&slow->lock);
+    while (!slow->cancelled &&
+           pthread_cond_timedwait(&slow->changed, &slow->lock, &until) != ETIMEDOUT)
+        ;
+    CU_ASSERT(slow->cancelled);
+    pthread_mutex_unlock(&slow->lock);
+    return kb_error_set(err, KB_ERR_SYSTEM, "nobody reads any more");
+}
+
+static void cancel_slow(void *ctx)
+{
+    struct slow *slow = ctx;
+
+    pthread_mutex_lock(&slow->lock);
+    slow->cancelled = true;
+    pthread_cond_broadcast(&slow->changed);
+    pthread_mutex_unlock(&slow->lock);
+}
+
+/* An upload that has failed waits for no more of its source. */
+static void test_upload_slow_source(void)
+{
+    for (unsigned trickles = 0; trickles <= 1; trickles++) {
+        struct fake fake = {.trouble = FAIL_500, .trouble_part = 1};
+        struct kb_s3 *s3 = start(&fake);
+        struct slow slow = {.bytes = {.size = 11 * MIB},
+                            .trickles = trickles,
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .changed = PTHREAD_COND_INITIALIZER};
+        const struct kb_s3_source source = {.read = read_slow,
+                                            .ctx = &slow,
+                                            .size = KB_S3_SIZE_UNKNOWN,
+                                            .cancel = trickles ? NULL : cancel_slow};
+        struct kb_s3_upload options = {.part_size = KB_S3_PART_MIN};
+        struct kb_s3_uploaded out = {.size = 0};
+        struct kb_error err = {0};
+
+        CU_ASSERT_EQUAL(kb_s3_upload(s3, &name, &options, &source, &out, &err), KB_ERR_REMOTE);
+        CU_ASSERT(fake.aborted && !fake.ended);
+        kb_s3_object_free(&out.object);
+        stop(&fake, s3);
         clear(&fake);
     }
 }
@@ -1386,6 +1462,7 @@ int main(int argc, char **argv)
         {"upload no_sha256", test_upload_no_sha256},
         {"upload source", test_upload_source},
         {"upload read error", test_upload_read_error},
+        {"upload slow source", test_upload_slow_source},
         {"upload usage", test_upload_usage},
         {"plan", test_plan},
         {"file sizes", test_file_sizes},
