@@ -299,8 +299,8 @@ struct kb_s3_upload {
                                 they always are */
     bool no_sha256;          /* nobody asks for kb_s3_uploaded.sha256 */
     const struct kb_s3_journal *journal; /* may be NULL */
-    bool keep_on_failure;    /* leave an upload that failed on the server, to be resumed; else it is
-                                aborted */
+    bool keep_on_failure;    /* leave an upload that failed on the server, to be resumed, once the
+                                journal knows of it; else it is aborted */
     /* To resume: what the journal was told. A part that the server still lists with its etag is not
      * sent again when the source's bytes up to its end have its SHA-256; when the bytes up to the
      * end of a part that was told differ, the upload ends with KB_ERR_INPUT ("changed since").

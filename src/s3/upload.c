@@ -22,6 +22,7 @@ struct upload {
     struct s3_pool pool;
     struct s3_crew crew;
     char *id;
+    bool remembered; /* the caller knows the id */
     char fingerprint[KB_S3_FINGERPRINT_SIZE]; /* of the customer key, or "" */
     struct kb_s3_part *parts;                 /* by number: as they were listed, then as they are */
     const struct kb_s3_known_part **known;    /* by number; NULL when nothing is resumed */
@@ -446,13 +447,15 @@ static enum kb_status begin(struct upload *run, struct kb_error *err)
     run->parts = calloc(KB_S3_PARTS_MAX, sizeof *run->parts);
     if (!run->parts)
         return kb_error_set(err, KB_ERR_MEMORY, "no memory");
-    if (run->options->resume)
+    run->remembered = run->options->resume != NULL;
+    if (run->remembered)
         return resume(run, err);
     status = kb_s3_create_upload(run->s3, run->name, &run->options->put, &run->id, &answer, err);
     if (status == KB_OK) {
         (void)check_echo(run, &answer);
         if (journal)
             status = journal->begin(journal->ctx, run->id, run->plan.part_size, err);
+        run->remembered = journal && status == KB_OK;
     }
     kb_s3_object_free(&answer);
     return status;
@@ -474,8 +477,9 @@ static enum kb_status complete(struct upload *run, struct kb_error *err)
 static void give_up(struct upload *run, struct kb_error *err)
 {
     struct kb_error error = {0};
+    bool keep = run->options->keep_on_failure && run->remembered && !run->too_long;
 
-    if (!run->id || (run->options->keep_on_failure && !run->too_long))
+    if (!run->id || keep)
         return;
     if (kb_s3_abort_upload(run->s3, run->name, run->id, &error) != KB_OK &&
         error.status != KB_ERR_NOT_FOUND)

@@ -1184,6 +1184,25 @@ static void test_journal_fails(void)
     }
 }
 
+/* An upload is kept only where its name is known. */
+static void test_journal_keeps(void)
+{
+    for (size_t at = 1; at <= 3; at++) {
+        struct fake fake = {.trouble = at == 3 ? FAIL_500 : NO_TROUBLE, .trouble_part = 2};
+        struct journal journal = {.stop_at = at};
+        const struct kb_s3_journal told = {journal_begin, journal_part, &journal};
+        struct kb_s3_upload options = {.part_size = KB_S3_PART_MIN,
+                                       .journal = at < 3 ? &told : NULL,
+                                       .keep_on_failure = true};
+        struct kb_s3_uploaded out;
+
+        CU_ASSERT_NOT_EQUAL(upload(&fake, &options, 16 * MIB, 16 * MIB, &out), KB_OK);
+        CU_ASSERT(fake.begun && !fake.ended);
+        CU_ASSERT_EQUAL(fake.aborted, at != 2);
+        clear(&fake);
+    }
+}
+
 static void test_echo(void)
 {
     uint8_t key_bytes[KB_S3_KEY_SIZE] = "0123456789abcdef0123456789abcde";
@@ -1478,6 +1497,7 @@ int main(int argc, char **argv)
         {"resume before", test_resume_before},
         {"abort", test_abort},
         {"journal fails", test_journal_fails},
+        {"journal keeps", test_journal_keeps},
         {"resume echo", test_resume_echo},
         {"echo", test_echo},
         {"download sizes", test_download_sizes},
