@@ -37,6 +37,7 @@ static enum kb_status open_s3(struct envelope *envelope, struct s3 *s3, const ch
         status = envelope_open(envelope);
     if (status != KB_OK)
         return status;
+    s3->streams = !writes && (!envelope->options.out || s3_is_stream(envelope->options.out));
     s3->session = envelope->session;
     s3->esdk = kb_esdk_retain(writes ? envelope->to : envelope->from);
     return s3_open(s3, writes ? S3_NEEDS_TO_WRITE | S3_NEEDS_TO_READ : S3_NEEDS_TO_READ);

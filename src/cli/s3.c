@@ -142,7 +142,7 @@ enum kb_status s3_open(struct s3 *s3, unsigned needs)
         status = open_client(s3);
     if (status == KB_OK)
         status = open_keys(s3, needs);
-    if (status == KB_OK)
+    if (status == KB_OK && !s3->streams)
         status = cli_stop_catch(&s3->cli->error);
     if (status == KB_ERR_USAGE)
         cli_hint_help(s3->cli);
@@ -176,6 +176,13 @@ void s3_clear(struct s3 *s3)
     if (s3->open)
         pthread_mutex_destroy(&s3->lock);
     memset(s3, 0, sizeof *s3);
+}
+
+bool s3_is_stream(const char *path)
+{
+    struct stat there;
+
+    return stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode);
 }
 
 enum kb_status s3_open_scratch(int *out, struct kb_error *err)

@@ -76,6 +76,8 @@ struct s3 {
     uint64_t part_size;
     struct cli_progress progress;
     pthread_mutex_t lock; /* of the progress, and of what is said */
+    bool streams;         /* it only prints: there is nothing to undo, and a write may wait, so that
+                             signals are not caught; set before s3_open */
     bool replaces;        /* files, with --yes: what is there already is said with that hint */
     bool many;            /* objects: each that fails is named, and the others go on */
     struct cli_counts counts;
@@ -118,6 +120,8 @@ KB_MUST_CHECK enum kb_status s3_argument(struct s3 *s3, const char *url, bool wh
 KB_MUST_CHECK enum kb_status s3_put_options(struct s3 *s3, struct kb_object_put *out);
 KB_MUST_CHECK enum kb_status s3_get_options(struct s3 *s3, struct kb_object_get *out);
 
+/* Whether what is written to the path is out of our hands, as in a pipe. */
+bool s3_is_stream(const char *path);
 /* A nameless file for plaintext that waits for its tag; the caller closes it. */
 KB_MUST_CHECK enum kb_status s3_open_scratch(int *out, struct kb_error *err);
 

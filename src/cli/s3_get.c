@@ -484,6 +484,7 @@ static enum kb_status run(struct getting *getting, const char *url, const char *
         status = check(getting, &name, given, to_file);
     if (status == KB_OK)
         status = s3_get_options(s3, &getting->options);
+    s3->streams = !to_file || (given && s3_is_stream(given));
     if (status == KB_OK)
         status = s3_open(s3, S3_NEEDS_TO_READ);
     if (status == KB_OK)

@@ -47,11 +47,9 @@ static enum kb_status print_entry(void *ctx, const struct kb_s3_entry *entry,
                                   struct kb_error *err)
 {
     struct cli *cli = ctx;
-    enum kb_status status = cli_stopped(err);
     char when[CLI_TIME_ROOM];
 
-    if (status != KB_OK)
-        return status;
+    (void)err;
     if (cli->json)
         return print_json(cli, entry);
     cli_time(when, entry->modified);
@@ -97,6 +95,7 @@ static enum kb_status list(struct s3 *s3, const char *url)
     struct kb_s3_name name = {.key = NULL};
     enum kb_status status = url ? s3_argument(s3, url, false, bucket, &name) : KB_OK;
 
+    s3->streams = true;
     if (status == KB_OK)
         status = s3_open(s3, S3_NEEDS_NOTHING);
     if (status == KB_OK && !url)

@@ -38,12 +38,13 @@ static enum kb_status take_finding(void *ctx, const struct kb_object_finding *fi
     struct s3 *s3 = &surveying->s3;
     bool versioned = finding->version && *finding->version;
 
+    (void)err;
     surveying->bad += finding->grade == KB_GRADE_BAD;
     surveying->notes += finding->grade == KB_GRADE_NOTE;
     surveying->good += finding->grade == KB_GRADE_GOOD && finding->key;
     cli_progress_add(&s3->progress, finding->key != NULL);
     if (s3->cli->json)
-        return print_json(surveying, finding) == KB_OK ? cli_stopped(err) : KB_ERR_SYSTEM;
+        return print_json(surveying, finding);
     if (finding->grade != KB_GRADE_GOOD || s3->cli->verbose) {
         cli_progress_end(&s3->progress);
         cli_print("%-18s s3://%s%s%s%s%s%s: %s", finding->code, surveying->bucket,
@@ -51,7 +52,7 @@ static enum kb_status take_finding(void *ctx, const struct kb_object_finding *fi
                   versioned ? " (version " : "", versioned ? finding->version : "",
                   versioned ? ")" : "", finding->text);
     }
-    return cli_stopped(err);
+    return KB_OK;
 }
 
 static enum kb_status conclude(const struct surveying *surveying)
@@ -81,6 +82,7 @@ static enum kb_status survey_all(struct surveying *surveying,
     struct kb_object_survey asked = {.each = take_finding, .ctx = surveying};
     enum kb_status status = s3_argument(s3, url, false, bucket, &name);
 
+    s3->streams = true;
     if (status == KB_OK)
         status = s3_open(s3, S3_NEEDS_TO_READ);
     if (status != KB_OK)

@@ -403,4 +403,40 @@ for signal in INT TERM HUP; do
     check "SIG$signal leaves no upload behind" [ "$(uploads "$bucket-stopped")" = 0 ]
     expect 3 '' s3 head "$b-stopped/object"
 done
+
+# --- signals while nobody reads the output --------------------------------------------------
+
+mkfifo unread
+exec 9<>unread
+pipe_is_full() { python3 -c 'import fcntl, sys, termios
+size = int.from_bytes(fcntl.ioctl(9, termios.FIONREAD, bytes(4)), sys.byteorder)
+sys.exit(size < fcntl.fcntl(9, 1032) * 3 // 4)'; } # F_GETPIPE_SZ; lines leave their pages half full
+ended() { case $(ps -o stat= -p "$1") in '' | Z*) return 0 ;; esac; return 1; }
+await() { # up to a minute
+    for _ in $(seq 600); do
+        "$@" && return
+        sleep 0.1
+    done
+    return 1
+}
+interrupted() { # signal, command…
+    signal=$1
+    shift
+    env --default-signal=INT,HUP "$KEYBRIDGE" "$@" >&9 2>err &
+    pid=$!
+    check "$*: the pipe is full" await pipe_is_full
+    kill -"$signal" $pid 2>/dev/null
+    check "$*: SIG$signal ends it" await ended $pid
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    dd if=unread of=/dev/null bs=1M iflag=nonblock status=none 2>/dev/null
+}
+for signal in INT TERM HUP; do
+    interrupted $signal s3 cat "$b/large"
+done
+interrupted TERM s3 get --yes "$b/large" unread
+kb -q key create env --use envelope --type aes-256
+expect 0 '' kb envelope encrypt --key env -i large -o "$b/message"
+interrupted TERM envelope decrypt --key env -i "$b/message"
+exec 9>&-
 finish
