@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,10 +75,9 @@ int kb_softhsm_lock(const struct kb_keystore_options *options)
     const char *path = options->softhsm2_conf ? options->softhsm2_conf : getenv("SOFTHSM2_CONF");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
-    if (fd >= 0) {
-        (void)flock(fd, LOCK_EX);
+    /* A file that is being written looks as one that was left empty. */
+    if (fd >= 0 && kb_fd_lock(fd, path, NULL) == KB_OK)
         each_token(path, put_back);
-    }
     return fd;
 }
 

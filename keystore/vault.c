@@ -4,12 +4,12 @@
  */
 #include "keystore/vault_rows.h"
 
-#include <errno.h>
+#include <keybridge/file.h>
+
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static const struct kb_store_kind vault_file = {
@@ -175,8 +175,8 @@ static int lock_folder(const struct kb_vault *vault)
     int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
     free(copy);
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
-        ;
+    if (fd >= 0)
+        (void)!kb_fd_lock(fd, vault->path, NULL);
     return fd;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,6 +56,14 @@ enum kb_status kb_fd_write(int fd, struct kb_bytes bytes, const char *name, stru
         bytes.data += put;
         bytes.size -= (size_t)put;
     }
+    return KB_OK;
+}
+
+enum kb_status kb_fd_lock(int fd, const char *name, struct kb_error *err)
+{
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return kb_error_errno(err, KB_ERR_SYSTEM, errno, "locking %s", name);
     return KB_OK;
 }
 

@@ -22,6 +22,10 @@ KB_MUST_CHECK enum kb_status kb_file_read(struct kb_buffer *out, const char *pat
 KB_MUST_CHECK enum kb_status kb_fd_write(int fd, struct kb_bytes bytes, const char *name,
                                          struct kb_error *err);
 
+/* Waits for the exclusive lock (flock) of an open file or folder, whatever signals come;
+ * it goes with the descriptor. KB_ERR_SYSTEM: it cannot be locked. */
+KB_MUST_CHECK enum kb_status kb_fd_lock(int fd, const char *name, struct kb_error *err);
+
 /*
  * A file that is written beside its final name and takes it only on commit
  * (temporary file in the same folder, fsync, rename); a file of that name that

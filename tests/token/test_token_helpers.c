@@ -4,14 +4,18 @@
  * or a module, and fed with nonsense.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backends.h"
@@ -595,6 +599,79 @@ static void handles_are_not_repeated(void)
     unsetenv("KB_FAKE");
 }
 
+/* --- SoftHSM's lock ------------------------------------------------------------------------ */
+
+struct locking {
+    struct kb_keystore_options options;
+    atomic_bool locked;
+};
+
+static atomic_uint signals;
+
+static void count_signal(int number)
+{
+    (void)number;
+    signals++;
+}
+
+static void *lock_softhsm(void *ctx)
+{
+    struct locking *locking = ctx;
+    int fd = kb_softhsm_lock(&locking->options);
+
+    locking->locked = true;
+    CU_ASSERT_TRUE(fd >= 0);
+    close(fd);
+    return NULL;
+}
+
+/* While somebody has the lock, an empty file is one that is being written. */
+static void interrupt_while_locked(struct locking *locking, const char *object)
+{
+    static const struct timespec pause = {.tv_nsec = 10000000};
+    const struct sigaction action = {.sa_handler = count_signal};
+    int held = open(locking->options.softhsm2_conf, O_RDONLY | O_CLOEXEC);
+    struct sigaction before;
+    struct stat there;
+    pthread_t thread;
+
+    CU_ASSERT_EQUAL_FATAL(flock(held, LOCK_EX), 0);
+    CU_ASSERT_EQUAL_FATAL(sigaction(SIGUSR1, &action, &before), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, lock_softhsm, locking), 0);
+    while (signals < 20 && !locking->locked) {
+        CU_ASSERT_EQUAL_FATAL(pthread_kill(thread, SIGUSR1), 0);
+        nanosleep(&pause, NULL);
+    }
+    CU_ASSERT_FALSE(locking->locked);
+    CU_ASSERT_TRUE(stat(object, &there) == 0 && there.st_size == 0);
+    close(held);
+    CU_ASSERT_EQUAL(pthread_join(thread, NULL), 0);
+    CU_ASSERT_TRUE(stat(object, &there) == 0 && there.st_size == 5);
+    CU_ASSERT_EQUAL(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
+static void a_signal_does_not_take_the_lock(void)
+{
+    char folder[] = "/tmp/keybridge-lock.XXXXXX";
+    char conf[64], tokens[64], token[80], object[112], saved[112];
+    struct locking locking = {.options.softhsm2_conf = conf};
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(conf, sizeof conf, "%s/softhsm2.conf", folder);
+    snprintf(tokens, sizeof tokens, "%s/tokens", folder);
+    snprintf(token, sizeof token, "%s/one", tokens);
+    snprintf(object, sizeof object, "%s/token.object", token);
+    snprintf(saved, sizeof saved, "%s/token.saved", token);
+    CU_ASSERT_EQUAL_FATAL(mkdir(tokens, 0700) + mkdir(token, 0700), 0);
+    CU_ASSERT_TRUE(token_file_write(conf, "") && token_file_write(object, "") &&
+                   token_file_write(saved, "saved"));
+    interrupt_while_locked(&locking, object);
+    unlink(saved);
+    unlink(object);
+    unlink(conf);
+    CU_ASSERT_EQUAL(rmdir(token) + rmdir(tokens) + rmdir(folder), 0);
+}
+
 /* --- nonsense for a real helper ------------------------------------------------------------ */
 
 /* Sends the bytes and no more; the helper has to answer or not, and to end by
@@ -737,6 +814,7 @@ static const struct kbtest tests[] = {
     {"new_tokens", new_tokens},
     {"what_is_repeated", what_is_repeated},
     {"handles_are_not_repeated", handles_are_not_repeated},
+    {"a_signal_does_not_take_the_lock", a_signal_does_not_take_the_lock},
     BOTH(cut_and_flipped_requests),
     BOTH(requests_that_make_no_sense),
     {"no_process_is_left", no_process_is_left},
