@@ -51,6 +51,10 @@ static enum kb_status open_vault(struct s3 *s3, bool create)
     if (!create && stat(options.path, &there) != 0)
         return KB_OK;
     status = open_session(s3);
+    /* Between the counter of a new vault and its file no signal may come; behind the
+     * session, since a PIN may be asked for. */
+    if (status == KB_OK && create)
+        status = cli_stop_catch(&cli->error);
     if (status == KB_OK)
         status = kb_vault_open(&s3->vault, s3->session.keystore, &options, &cli->error);
     return status;

@@ -15,7 +15,11 @@ enum kb_status vault_open(struct vault_session *out, struct cli *cli,
     if (status != KB_OK)
         return status;
     options.path = kb_config_vault(cli->config);
-    status = kb_vault_open(&out->vault, out->session.keystore, &options, &cli->error);
+    /* Between the counter of a new vault and its file no signal may come. */
+    if (options.create)
+        status = cli_stop_catch(&cli->error);
+    if (status == KB_OK)
+        status = kb_vault_open(&out->vault, out->session.keystore, &options, &cli->error);
     if (status != KB_OK)
         cli_session_close(&out->session);
     return status;

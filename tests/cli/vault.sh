@@ -150,4 +150,53 @@ expect 3 '' kb vault show newer
 echo 'not a vault' >"$vault"
 expect 4 'is not a keybridge vault' kb vault list
 expect 4 'is not a keybridge vault' kb vault create --name other
+
+# --- a signal between the first vault's counter and its file --------------------------------------
+
+# A helper that sends one behind the first request that names the counter.
+cat >"$work/helper" <<'EOF'
+import os, signal, socket, subprocess, sys
+def relay(source, sink):
+    head = source.recv(4, socket.MSG_WAITALL)
+    body = source.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL) if head else b""
+    if head:
+        sink.sendall(head + body)
+    return body
+ours, theirs = socket.socketpair()
+client = socket.socket(fileno=0)
+helper = subprocess.Popen([os.environ["REAL_HELPER"]], stdin=theirs, stdout=theirs)
+theirs.close()
+while (asked := relay(client, ours)):
+    answer = ours.recv(4, socket.MSG_WAITALL)
+    answer += ours.recv(int.from_bytes(answer, "big"), socket.MSG_WAITALL)
+    if b"keybridge-vault-" in asked and not os.path.exists(os.environ["SENT"]):
+        open(os.environ["SENT"], "w").close()
+        os.kill(os.getppid(), signal.SIGINT)
+    client.sendall(answer)
+ours.shutdown(socket.SHUT_WR)
+sys.exit(helper.wait())
+EOF
+interpreter=$(python socket)
+interrupted() { # command…
+    new_home "$work/interrupted-$1-$2"
+    rm -f "$work/sent"
+    env --default-signal=INT REAL_HELPER="$KEYBRIDGE_TOKEN_HELPER" SENT="$work/sent" \
+        KEYBRIDGE_TOKEN_HELPER="$work/helper" "$KEYBRIDGE" "$@" >"$work/out" 2>"$work/err"
+    check "$1 $2: SIGINT ends it" [ $? = 130 ]
+    check 'sent behind the counter' [ -e "$work/sent" ]
+    expect 0 '' kb vault create --name next
+}
+if [ -n "$interpreter" ]; then
+    sed -i "1i#!$interpreter" "$work/helper"
+    chmod +x "$work/helper"
+    head -c 32 /dev/urandom >"$work/key32"
+    interrupted vault create --name first
+    interrupted vault import-key "$work/key32"
+    # Nobody listens there: the vault comes first.
+    AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=not-one AWS_REGION=r
+    export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION
+    interrupted s3 put --endpoint-url https://127.0.0.1:1 "$work/key32" s3://bucket/key
+else
+    skip 'python for a helper that sends a signal' 'no python3'
+fi
 finish
