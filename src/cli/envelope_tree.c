@@ -80,12 +80,9 @@ static enum kb_status claim(struct gathering *gathering, const char *in, const c
                             struct kb_error *err)
 {
     char *name = gathering->several ? canonical(out) : NULL;
-    const char *before = NULL;
-    enum kb_status status = name ? cli_claim(&gathering->outputs, name, in, &before, err) : KB_OK;
+    enum kb_status status = name ? cli_claim(&gathering->outputs, name, in, out, err) : KB_OK;
 
     free(name);
-    if (before)
-        status = kb_error_set(err, KB_ERR_USAGE, "%s is the output of another file, too", out);
     return status;
 }
 

@@ -337,14 +337,22 @@ static void check_file(struct put_file *file, struct kb_error *err)
 /* One of two objects of a name would be lost, and which one is up to the server. */
 static enum kb_status claim(struct put *put, const char *path, char *key)
 {
+    static const char *const suffixes[] = {"", KB_S3EC_INSTRUCTION_SUFFIX};
     struct kb_error *err = &put->s3.cli->error;
-    const char *before = NULL;
-    enum kb_status status = key ? cli_claim(&put->claims, key, path, &before, err)
-                                : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+    enum kb_status status = KB_OK;
 
-    if (before)
-        status = kb_error_set(err, KB_ERR_USAGE, "%s and %s would both become s3://%s/%s", before,
-                              path, put->bucket, key);
+    for (int i = 0; status == KB_OK && i <= put->s3.options.instruction_file; i++) {
+        char *name = NULL;
+
+        if (key && asprintf(&name, "s3://%s/%s%s", put->bucket, key, suffixes[i]) < 0)
+            name = NULL;
+        status = name ? cli_claim(&put->claims, name, path, name, err)
+                      : kb_error_set(err, KB_ERR_MEMORY, "no memory");
+        free(name);
+    }
+    if (status == KB_ERR_USAGE && put->s3.options.instruction_file)
+        kb_error_hint(err, "an instruction file is called as its object, with "
+                           "\"" KB_S3EC_INSTRUCTION_SUFFIX "\" behind it");
     free(key);
     return status;
 }
@@ -505,12 +513,12 @@ static enum kb_status gather_all(struct put *put, char **paths, int count, const
     return status;
 }
 
-/* Before anything is made or sent. One name, or one tree, has no two files of a name. */
+/* Before anything is sent. A single tree has a name twice only with instruction files. */
 static enum kb_status check_names(struct put *put, char **paths, int count, const char *key)
 {
     enum kb_status status;
 
-    if (count < 2)
+    if (count < 2 && !put->s3.options.instruction_file)
         return KB_OK;
     put->claiming = true;
     status = gather_all(put, paths, count, key);

@@ -103,12 +103,12 @@ mkdir names
 cp page names/dup
 cp victim names/one
 cd names || exit
-expect 8 'dup.encrypted is the output of another file' encrypt dup ./dup
+expect 8 'dup and ./dup would both become ./dup.encrypted' encrypt dup ./dup
 rm dup.encrypted
-expect 8 'dup.encrypted is the output of another file' encrypt --yes dup one ../names/dup
+expect 8 'dup and ../names/dup would both become ../names/dup.encrypted' encrypt --yes dup one ../names/dup
 decrypt -i dup.encrypted -o back
 check 'the first is written' cmp -s dup back
-expect 8 'another file' encrypt --yes -r . ../names
+expect 8 './dup and ../names/dup would both become' encrypt --yes -r . ../names
 rm -f ./*.encrypted ./*.encrypted.encrypted
 ln -s nowhere dup.encrypted
 expect 2 'dup.encrypted is there already' encrypt dup

@@ -67,6 +67,15 @@ expect 0 '' s3 put --encryption client --client-format v2 --key env page "$b/v2"
 expect 5 '' s3 cat --key env "$b/v2"
 expect 0 'version 2' s3 head "$b/v2"
 
+# A file that would take the place of another one's keys.
+mkdir -p pairs
+cp page pairs/x
+cp page pairs/x.instruction
+expect 2 "would both become $b/pairs/x.instruction" \
+    s3 put -r --encryption client --key env --instruction-file pairs "$b/pairs/"
+check 'and nothing was sent' [ -z "$(s3 ls -r "$b/pairs/")" ]
+expect 0 '2 objects stored' s3 put -r --encryption client --key env pairs "$b/pairs/"
+
 # An instruction file is under the key of its object, and is none of a stranger.
 expect 0 '' s3 put --encryption client --key env --sse-c --instruction-file page "$b/ci/o"
 expect 0 '0 to note, 2 good' s3 verify "$b/ci/"
