@@ -118,24 +118,30 @@ struct filling {
     struct kb_vault *vault;
 };
 
+static enum kb_status make_counter(struct kb_vault *vault, struct kb_error *err)
+{
+    char name[VAULT_COUNTER_NAME];
+    enum kb_status status;
+
+    vault_counter_name(name, vault->state.id);
+    status = kb_counter_step(vault->token, name, 0, 1, err);
+    if (status == KB_ERR_UNSUPPORTED)
+        kb_error_hint(err, "a vault needs one, to tell an old copy of its file");
+    return status;
+}
+
 /* The counter before the file has its name: a file without one would never open. Last of
  * what is done before, so that little can come between the two. */
 static enum kb_status fill(struct kb_store *store, const void *ctx, struct kb_error *err)
 {
     struct kb_vault *vault = ((const struct filling *)ctx)->vault;
-    char counter[VAULT_COUNTER_NAME];
     enum kb_status status = kb_store_run(store, vault_layout, err);
 
     vault->store = store;
     if (status == KB_OK)
         status = vault_state_write(vault, err);
     vault->store = NULL;
-    vault_counter_name(counter, vault->state.id);
-    if (status == KB_OK)
-        status = kb_counter_step(vault->token, counter, 0, 1, err);
-    if (status == KB_ERR_UNSUPPORTED)
-        kb_error_hint(err, "a vault needs one, to tell an old copy of its file");
-    return status;
+    return status == KB_OK ? make_counter(vault, err) : status;
 }
 
 static enum kb_status choose_id(struct kb_vault *vault, struct kb_error *err)
