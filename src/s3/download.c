@@ -49,7 +49,7 @@ static enum kb_status take_bytes(void *ctx, struct kb_bytes bytes, struct kb_err
     struct range *range = ctx;
 
     if (atomic_load(&range->run->crew.stopped))
-        return kb_error_set(err, KB_ERR_SYSTEM, "another part failed");
+        return s3_given_up(err);
     range->too_long = bytes.size > range->size - range->got;
     if (range->too_long)
         return kb_error_set(err, KB_ERR_REMOTE, "more bytes came than were asked for");
